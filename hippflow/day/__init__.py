@@ -1,0 +1,1 @@
+"""What a recording day holds and what should be made of it."""

@@ -1,0 +1,1 @@
+"""Electrophysiology on arrays: markers, filters, spectra, spike sorting."""

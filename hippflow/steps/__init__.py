@@ -1,0 +1,1 @@
+"""One module per product: read the inputs, call the science, write the product."""
