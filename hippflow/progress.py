@@ -22,7 +22,7 @@ def format_duration(seconds: float) -> str:
     >>> format_duration(75), format_duration(3675)
     ('1:15', '1:01:15')
     """
-    minutes, seconds = divmod(int(round(seconds)), 60)
+    minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
@@ -68,7 +68,12 @@ class Progress:
         if self._terminal:
             if finished or now - self._last_shown >= TERMINAL_PERIOD:
                 self._last_shown = now
-                print(f"\r\x1b[K{self.describe(now - self._start)}", end="\n" if finished else "", file=sys.stderr, flush=True)
+                print(
+                    f"\r\x1b[K{self.describe(now - self._start)}",
+                    end="\n" if finished else "",
+                    file=sys.stderr,
+                    flush=True,
+                )
         elif now - self._last_shown >= LOG_PERIOD or (finished and now - self._start >= LOG_PERIOD):
             self._last_shown = now
             log.info(self.describe(now - self._start))

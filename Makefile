@@ -1,0 +1,48 @@
+# make demo    set up and run the whole workflow on a small recording day
+# make test    set up and run every test
+# make example set up and run the workflow on a real recording, downloaded from PyPI
+# make check   style of the code and the rules
+# make lock    resolve all dependencies anew into requirements.lock
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+BIN := .venv/bin
+
+.PHONY: demo test example check lock rulegraph
+
+# The environment is stale when the lock or the package's metadata is newer than it.
+.venv/complete: requirements.lock pyproject.toml
+	@echo "Setting up .venv from requirements.lock (some minutes, once) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hippflow needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock --editable .
+	@touch $@
+	@echo "Setting up .venv: done."
+
+demo: .venv/complete
+	@test -f demo/data/picasso/20181105/truth.npz || $(BIN)/hippflow demo demo/data
+	@$(BIN)/snakemake --cores $(CORES) --config data=demo/data results=demo/results
+	@echo
+	@echo "Done. Look at:"
+	@echo "  demo/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
+	@echo "  demo/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
+	@echo "  demo/data/picasso/20181105/truth.json             what is true of this day"
+
+example: .venv/complete
+	@$(BIN)/hippflow example example
+	@$(BIN)/snakemake --cores $(CORES) --configfile example/config.yaml
+	@echo
+	@echo "Done. The units of every channel are in example/results/blackrock/20231027/mountains/."
+
+test: .venv/complete
+	@$(BIN)/python -m pytest
+
+check: .venv/complete
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules && $(BIN)/snakemake --lint
+
+lock:
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --editable '.[imaging,behaviour,cluster,outputs,test]'
+	@{ echo '# Every package with its exact version, for pip install -r; made by: make lock'; \
+	   .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > requirements.lock
+	@rm -rf .venv-lock
