@@ -1,0 +1,318 @@
+"""Continuous recordings: Ripple and Blackrock NSx files (``.ns5``, ``.ns6``, ...).
+
+Reads file spec 2.2 and 2.3 (``NEURALCD``: blocks of many samples, 32-bit time
+stamps) and 3.0 (``BRSMPGRP``: 64-bit time stamps, either such blocks or, with a
+clock synchronised by PTP, one packet for every sample). Checks that the file is
+as long as its headers say before it gives out a sample.
+
+Does not read spec 2.1 (``NEURALSG``: no labels, units or scaling in the file),
+nor Ripple's float32 ``.nf*`` files.
+"""
+
+import struct
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FormatError
+
+_BASIC = struct.Struct("<8sBBI16s256sII16sI")
+_CHANNEL = struct.Struct("<2sH16sBBhhhh16sIIHIIH")
+
+
+@dataclass(frozen=True)
+class NsxChannel:
+    """One channel as the file's header describes it.
+
+    Attributes
+    ----------
+    label : str
+        ``raw 9``, ``analog 1``, ...
+    units : str
+        ``uV`` or ``mV``.
+    connector, pin : int
+        Front-end and pin, as numbered in the file.
+    gain, offset : float
+        ``units = gain * sample + offset``.
+    high_corner, low_corner : float
+        Corners of the amplifier's high-pass and low-pass filter in Hz.
+    high_order, high_type, low_order, low_type : int
+        Orders and types of these filters.
+    """
+
+    electrode_id: int
+    label: str
+    connector: int
+    pin: int
+    units: str
+    gain: float
+    offset: float
+    high_corner: float
+    high_order: int
+    high_type: int
+    low_corner: float
+    low_order: int
+    low_type: int
+
+
+@dataclass(frozen=True)
+class NsxHeader:
+    """What the headers of one NSx file say.
+
+    Attributes
+    ----------
+    spec : str
+        File specification, ``2.2`` ...
+    sampling_rate : float
+        Hz.
+    tick_rate : int
+        Ticks a second of the time stamps.
+    n_bytes : int
+        Length of the headers, where the first data block begins.
+    channels : tuple of NsxChannel
+        In the order in which their samples are interleaved.
+    """
+
+    path: str
+    spec: str
+    sampling_rate: float
+    tick_rate: int
+    n_bytes: int
+    channels: tuple[NsxChannel, ...]
+
+
+@dataclass(frozen=True)
+class DataBlock:
+    """An uninterrupted stretch of samples in the file.
+
+    Attributes
+    ----------
+    offset : int
+        Byte at which the first sample lies.
+    n_samples : int
+    stride : int
+        Bytes from one sample (of all channels) to the next.
+    first_tick, last_tick : int
+        Time stamps of the first and the last sample.
+    """
+
+    offset: int
+    n_samples: int
+    stride: int
+    first_tick: int
+    last_tick: int
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode("latin-1").strip()
+
+
+def _parse_channel(raw: bytes, path: str, index: int) -> NsxChannel:
+    (mark, electrode, label, connector, pin, low_bit, high_bit, low, high, units, *filters) = _CHANNEL.unpack(raw)
+    if mark != b"CC":
+        raise FormatError(
+            f"{path}: expected 'CC' at the header of channel {index + 1}, found {mark!r}; the file is damaged"
+        )
+    if high_bit == low_bit:
+        raise FormatError(f"{path}: channel {_text(label)!r} has an empty digital range; its scale is not known")
+    gain = (high - low) / (high_bit - low_bit)
+    high_corner, high_order, high_type, low_corner, low_order, low_type = filters
+    return NsxChannel(
+        electrode, _text(label), connector, pin, _text(units), gain, high - gain * high_bit,
+        high_corner / 1000, high_order, high_type, low_corner / 1000, low_order, low_type,
+    )  # fmt: skip
+
+
+def parse_nsx_header(data: bytes, path: str) -> NsxHeader:
+    """Parse the headers at the start of an NSx file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's first bytes, at least all its headers (their length is in bytes 10 to 14).
+    path : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    FormatError
+        Not an NSx file, a spec that is not read, or damaged headers.
+    """
+    magic = data[:8]
+    if magic == b"NEURALSG":
+        raise FormatError(
+            f"{path}: NSx spec 2.1 (NEURALSG) has no labels, units or scaling; expected spec 2.2, 2.3 or 3.0. "
+            "Convert it with the vendor's tool"
+        )
+    if magic not in (b"NEURALCD", b"BRSMPGRP"):
+        raise FormatError(
+            f"{path}: expected an NSx file (NEURALCD or BRSMPGRP in its first 8 bytes), found {magic!r}; "
+            "was another file given this name, or was its transfer cut off?"
+        )
+    if len(data) < _BASIC.size:
+        raise FormatError(f"{path}: {len(data)} bytes, too short for a header of {_BASIC.size}; copy the file again")
+    _, major, minor, n_bytes, _, _, period, tick_rate, _, n_channels = _BASIC.unpack(data[: _BASIC.size])
+    spec = f"{major}.{minor}"
+    if spec not in ("2.2", "2.3", "3.0"):
+        raise FormatError(f"{path}: NSx spec {spec} found; specs 2.2, 2.3 and 3.0 are read")
+    if n_bytes != _BASIC.size + _CHANNEL.size * n_channels or n_bytes > len(data) or not period:
+        raise FormatError(
+            f"{path}: expected headers of {_BASIC.size} + {_CHANNEL.size} x {n_channels} channels bytes, the file says "
+            f"{n_bytes} and has {len(data)}; it is damaged or its transfer was cut off"
+        )
+    channels = tuple(
+        _parse_channel(data[start : start + _CHANNEL.size], path, index)
+        for index, start in enumerate(range(_BASIC.size, n_bytes, _CHANNEL.size))
+    )
+    # The period counts samples of the 30 kHz base clock, whatever the time stamps' resolution.
+    return NsxHeader(path, spec, 30000 / period, tick_rate, n_bytes, channels)
+
+
+def read_nsx_header(path: str | Path) -> NsxHeader:
+    """Read the headers of an NSx file and nothing else of it."""
+    with open(path, "rb") as file:
+        data = file.read(_BASIC.size)
+        if len(data) == _BASIC.size:
+            data += file.read(max(0, _BASIC.unpack(data)[3] - _BASIC.size))
+    return parse_nsx_header(data, str(path))
+
+
+class NsxFile:
+    """The samples of an NSx file, read block by block.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    FormatError
+        The headers are damaged, or the file is shorter or longer than they say.
+    """
+
+    def __init__(self, path: str | Path):
+        self.header = read_nsx_header(path)
+        self.path = Path(path)
+
+    @cached_property
+    def blocks(self) -> tuple[DataBlock, ...]:
+        """All uninterrupted stretches, in the order of the file.
+
+        Two blocks that follow each other without a missing sample are one stretch.
+        """
+        size = self.path.stat().st_size
+        if size == self.header.n_bytes:
+            raise FormatError(f"{self.path}: headers but no samples; was the recording stopped at once, or cut off?")
+        stretches = self._packets(size) if self._one_packet_per_sample(size) else self._many_sample_blocks(size)
+        joined: list[DataBlock] = []
+        for block in stretches:
+            if joined and self._continues(joined[-1], block):
+                last = joined[-1]
+                joined[-1] = replace(last, n_samples=last.n_samples + block.n_samples, last_tick=block.last_tick)
+            else:
+                joined.append(block)
+        return tuple(joined)
+
+    def _frame_bytes(self) -> int:
+        return 2 * len(self.header.channels)
+
+    def _ticks(self, n_samples: int) -> int:
+        return round(n_samples * self.header.tick_rate / self.header.sampling_rate)
+
+    def _continues(self, last: DataBlock, block: DataBlock) -> bool:
+        """Whether `block` is the next sample of `last`, in time and, so that one stride serves both, in the file."""
+        adjoins = last.offset + last.n_samples * last.stride == block.offset and last.stride == block.stride
+        return adjoins and block.first_tick == last.last_tick + self._ticks(1)
+
+    def _one_packet_per_sample(self, size: int) -> bool:
+        """Tell a PTP file, whose every sample has its own header, from one of long blocks."""
+        if self.header.spec != "3.0":
+            return False
+        with open(self.path, "rb") as file:
+            file.seek(self.header.n_bytes)
+            first = file.read(13)
+            file.seek(self.header.n_bytes + 13 + self._frame_bytes())
+            second = file.read(13)
+        is_single = len(first) == 13 and struct.unpack("<BQI", first)[2] == 1
+        return is_single and (not second or (len(second) == 13 and struct.unpack("<BQI", second)[2] == 1))
+
+    def _many_sample_blocks(self, size: int) -> list[DataBlock]:
+        head = struct.Struct("<BQI" if self.header.spec == "3.0" else "<BII")
+        frame, found, position = self._frame_bytes(), [], self.header.n_bytes
+        with open(self.path, "rb") as file:
+            while position < size:
+                file.seek(position)
+                raw = file.read(head.size)
+                if len(raw) < head.size:
+                    raise self._cut_off(f"{len(raw)} bytes of a block's {head.size}-byte header at byte {position}")
+                mark, tick, n = head.unpack(raw)
+                if mark != 1:
+                    raise FormatError(
+                        f"{self.path}: expected a data block (byte 1) at byte {position}, found byte {mark}; the file is "
+                        "damaged from there on"
+                    )
+                if n == 0:
+                    raise self._cut_off(
+                        f"a block of 0 samples at byte {position} (the recorder writes the number last)"
+                    )
+                position += head.size
+                if position + n * frame > size:
+                    raise self._cut_off(f"{(size - position) // frame} of the {n} samples of the block at tick {tick}")
+                found.append(DataBlock(position, n, frame, tick, tick + self._ticks(n - 1)))
+                position += n * frame
+        return found
+
+    def _cut_off(self, found: str) -> FormatError:
+        return FormatError(
+            f"{self.path}: expected whole data blocks, found {found}; the file is cut off. Copy it again from the "
+            "recording computer and compare sizes"
+        )
+
+    def _packets(self, size: int) -> list[DataBlock]:
+        """Find the stretches of a file of one-sample packets, reading only their time stamps."""
+        stride = 13 + self._frame_bytes()
+        count, rest = divmod(size - self.header.n_bytes, stride)
+        if rest:
+            raise self._cut_off(f"{count} packets of {stride} bytes and {rest} bytes more")
+        packet = np.dtype({"names": ["mark", "tick", "n"], "formats": ["u1", "<u8", "<u4"], "offsets": [0, 1, 9], "itemsize": stride})  # fmt: skip
+        packets = np.memmap(self.path, packet, "r", self.header.n_bytes, (count,))
+        period = self.header.tick_rate / self.header.sampling_rate
+        starts, previous = [0], None
+        for begin in range(0, count, 1 << 18):
+            part = packets[begin : begin + (1 << 18)]
+            if not ((part["mark"] == 1).all() and (part["n"] == 1).all()):
+                raise FormatError(f"{self.path}: packets of one sample mixed with others after packet {begin}; damaged")
+            ticks = part["tick"].astype(np.int64)
+            steps = np.diff(ticks, prepend=ticks[0] - round(period) if previous is None else previous)
+            starts += (begin + np.flatnonzero(np.abs(steps - period) > period / 2)).tolist()
+            previous = ticks[-1]
+        return [
+            DataBlock(
+                self.header.n_bytes + first * stride + 13,
+                stop - first,
+                stride,
+                int(packets["tick"][first]),
+                int(packets["tick"][stop - 1]),
+            )
+            for first, stop in zip(starts, [*starts[1:], count], strict=True)
+        ]
+
+    def read(self, block: DataBlock, start: int, stop: int) -> np.ndarray:
+        """Read samples `start` to `stop` (exclusive) of a block.
+
+        Returns
+        -------
+        ndarray of int16, shape (stop - start, n_channels)
+        """
+        count = (stop - start) * block.stride
+        # Bytes between the last sample read and the next (a packet's header) need not exist at the file's end.
+        wanted = count - (block.stride - self._frame_bytes())
+        with open(self.path, "rb") as file:
+            file.seek(block.offset + start * block.stride)
+            raw = file.read(wanted)
+        if len(raw) != wanted:
+            raise self._cut_off(f"{len(raw)} of {wanted} bytes at sample {start}; it changed while it was read")
+        buffer = np.frombuffer(raw.ljust(count, b"\0") if count > wanted else raw, np.uint8).reshape(-1, block.stride)
+        return np.ascontiguousarray(buffer[:, : self._frame_bytes()]).view("<i2")
