@@ -1,0 +1,217 @@
+"""Quality of sorted units: metrics, and the labels good, multi-unit and noise.
+
+What this does: measures units with SpikeInterface's quality metrics, made repeatable
+(noise over the whole signal, not random chunks of it), and labels them.
+
+What it does not: sort, drop units, or write tables.
+"""
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from hippflow.ephys.sorting import Sorting, noise_levels, one_thread
+from hippflow.errors import SignalError
+
+#: Columns of the table of metrics, in order.
+COLUMNS = (
+    "num_spikes",
+    "firing_rate",
+    "presence_ratio",
+    "snr",
+    "isi_violations_ratio",
+    "isi_violations_count",
+    "isi_share",
+    "sd_ratio",
+    "amplitude_median",
+    "amplitude_cutoff",
+    "isolation_distance",
+    "l_ratio",
+    "d_prime",
+    "nn_hit_rate",
+    "nn_miss_rate",
+)
+
+#: Columns that hold whole numbers.
+COUNTS = ("num_spikes", "isi_violations_count")
+
+#: Spikes per unit whose clips give the template and the principal components.
+CLIPS_PER_UNIT = 2000
+
+#: Principal components in which isolation is measured.
+COMPONENTS = 5
+
+
+def unit_metrics(
+    x: np.ndarray,
+    sampling_rate: float,
+    sorting: Sorting,
+    *,
+    isi_ms: float = 2.0,
+    censored_ms: float = 1.0,
+    presence_bin_s: float = 60.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Measure the units of one channel.
+
+    Definitions are those of SpikeInterface's ``compute_quality_metrics``; amplitudes
+    are the signal at a spike's sample, with its sign.
+
+    Parameters
+    ----------
+    x : ndarray of float, (n,)
+        High-pass signal that was sorted, uV. Not changed.
+    sampling_rate : float
+        Samples per second.
+    sorting : Sorting
+        Its spikes. Masked intervals count as recorded but silent, and not as noise.
+    isi_ms : float
+        Shorter intervals violate the refractory period.
+    censored_ms : float
+        Intervals that the detection cannot give.
+    presence_bin_s : float
+        Bin of the presence ratio; a tenth of the signal where it holds fewer than ten.
+    seed : int
+        Of the choice of clips.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per unit (index ``unit``, 1..K), columns :data:`COLUMNS`:
+
+        ``snr``
+            Largest absolute value of the mean waveform over the noise level
+            (median absolute deviation / 0.6745).
+        ``isi_violations_ratio``, ``isi_violations_count``
+            Estimated share of contaminating spikes, and intervals below `isi_ms`.
+        ``isi_share``
+            Intervals below `isi_ms`, as a share of all intervals.
+        ``sd_ratio``
+            Standard deviation of the amplitudes over that of the signal without the unit:
+            1 for a whole unit, less for one that the threshold cut.
+        ``amplitude_cutoff``
+            Estimated share of spikes below the threshold; NaN below 500 spikes.
+        ``isolation_distance``, ``l_ratio``, ``d_prime``, ``nn_hit_rate``, ``nn_miss_rate``
+            Isolation from the other units; NaN for a single one, or one with too few spikes.
+
+    Raises
+    ------
+    SignalError
+        If a spike lies outside the signal.
+
+    Examples
+    --------
+    >>> nothing = np.empty(0, np.int64)
+    >>> silent = Sorting(nothing, nothing, np.empty((0, 2), np.int64), 1.0, 4.0)
+    >>> unit_metrics(np.zeros(30000), 30000, silent).shape
+    (0, 15)
+    """
+    x = np.asarray(x, np.float32)
+    if not sorting.n_units:
+        empty = pd.DataFrame(index=pd.Index([], name="unit", dtype="int64"), columns=list(COLUMNS), dtype=float)
+        return empty.astype(dict.fromkeys(COUNTS, "int64"))
+    if sorting.samples[0] < 0 or sorting.samples[-1] >= len(x):
+        raise SignalError(f"spikes up to sample {sorting.samples[-1]}, but the signal has {len(x)}")
+    presence_bin_s = min(presence_bin_s, len(x) / sampling_rate / 10)
+    parameters = {
+        "presence_ratio": {"bin_duration_s": presence_bin_s},
+        "isi_violation": {"isi_threshold_ms": isi_ms, "min_isi_ms": min(censored_ms, isi_ms / 2)},
+        "nearest_neighbor": {"max_spikes": CLIPS_PER_UNIT, "n_neighbors": 5},
+    }
+    # small units make SpikeInterface warn of every NaN that it puts into the table
+    quiet = contextlib.redirect_stderr(io.StringIO())
+    with warnings.catch_warnings(), np.errstate(all="ignore"), quiet, one_thread(seed):
+        warnings.simplefilter("ignore")
+        analyzer = _analyzer(x, sampling_rate, sorting, seed)
+        names = ["num_spikes", "firing_rate", "presence_ratio", "snr", "isi_violation", "sd_ratio"]
+        names += ["amplitude_median", "amplitude_cutoff"]
+        if sorting.n_units > 1:
+            names += ["mahalanobis", "d_prime", "nearest_neighbor"]
+        analyzer.compute("quality_metrics", metric_names=names, metric_params=parameters, n_jobs=1, progress_bar=False)
+        table = analyzer.get_extension("quality_metrics").get_data()
+    table.index = pd.Index(table.index.astype("int64"), name="unit")
+    table["isi_share"] = [
+        _isi_share(sorting.samples[sorting.labels == unit], isi_ms * sampling_rate / 1000) for unit in table.index
+    ]
+    table = table.reindex(columns=list(COLUMNS)).astype(float)
+    return table.astype(dict.fromkeys(COUNTS, "int64"))
+
+
+def quality_labels(
+    metrics: pd.DataFrame,
+    *,
+    min_snr: float = 4.5,
+    min_sd_ratio: float = 0.5,
+    max_isi_share: float = 0.005,
+) -> pd.Series:
+    """Label units as good, multi-unit or noise; none is dropped.
+
+    Noise is a unit that is too small, or whose amplitudes vary less than the noise does
+    because the detection threshold cut them. Of the others, one with too many short
+    intervals is several neurons.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        From :func:`unit_metrics`.
+    min_snr, min_sd_ratio : float
+        Noise is below either.
+    max_isi_share : float
+        Multi-unit is above. What counts as short was chosen in :func:`unit_metrics`.
+
+    Returns
+    -------
+    pandas.Series of str
+        "good", "multi-unit" or "noise"; index of `metrics`, name ``quality``. A metric
+        that is NaN does not speak against a unit.
+
+    Examples
+    --------
+    >>> metrics = pd.DataFrame({"snr": [8, 8, 8, 4], "sd_ratio": [1, 1, 0.3, 1], "isi_share": [0, 0.01, 0, 0]})
+    >>> quality_labels(metrics).tolist()
+    ['good', 'multi-unit', 'noise', 'noise']
+    """
+    noise = (metrics["snr"] < min_snr) | (metrics["sd_ratio"] < min_sd_ratio)
+    several = metrics["isi_share"] > max_isi_share
+    labels = np.where(noise, "noise", np.where(several, "multi-unit", "good"))
+    return pd.Series(labels, index=metrics.index, name="quality", dtype="str")
+
+
+def _analyzer(x: np.ndarray, sampling_rate: float, sorting: Sorting, seed: int):
+    """Return a SortingAnalyzer with the extensions that the metrics read."""
+    from spikeinterface.core import NumpyRecording, NumpySorting, create_sorting_analyzer
+
+    recording = NumpyRecording([x[:, None]], sampling_rate)
+    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
+    recording.set_channel_gains(1.0)
+    recording.set_channel_offsets(0.0)
+    # SpikeInterface takes what it finds here, and random chunks, unseeded, where it finds nothing
+    std, mad = noise_levels(x, sorting.masked)
+    recording.set_property("noise_level_std_scaled", [std])
+    recording.set_property("noise_level_mad_scaled", [mad or std])
+    units = NumpySorting.from_samples_and_labels(
+        [sorting.samples], [sorting.labels], sampling_rate, unit_ids=np.arange(1, sorting.n_units + 1)
+    )
+    analyzer = create_sorting_analyzer(units, recording, format="memory", sparse=False, return_in_uV=True, seed=seed)
+    analyzer.compute(
+        {
+            "random_spikes": {"max_spikes_per_unit": CLIPS_PER_UNIT, "seed": seed},
+            "waveforms": {"ms_before": 1.0, "ms_after": 1.5},
+            "templates": {},
+            "noise_levels": {},
+            "spike_amplitudes": {},
+            **({"principal_components": {"n_components": COMPONENTS}} if sorting.n_units > 1 else {}),
+        },
+        n_jobs=1,
+        progress_bar=False,
+    )
+    return analyzer
+
+
+def _isi_share(samples: np.ndarray, shortest: float) -> float:
+    """Share of the intervals of an ascending train that are shorter than `shortest` samples."""
+    intervals = np.diff(samples)
+    return float(np.mean(intervals < shortest)) if intervals.size else float("nan")

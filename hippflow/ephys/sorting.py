@@ -1,0 +1,376 @@
+"""Spike sorting of one channel: from a day's high-pass signal to labelled spike times.
+
+What this does: masks artifacts as MountainLab does, runs MountainSort5 scheme 1 with
+the parameters of PyHipp's ``sort.sh`` (or any sorter that SpikeInterface can run),
+on one thread and from a fixed seed, and numbers the units in a defined order.
+
+What it does not: filter, read or write products, judge units
+(:mod:`hippflow.ephys.metrics`) or cut the day into sessions
+(:mod:`hippflow.ephys.sessions`).
+"""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from hippflow.ephys.units import mean_waveforms
+from hippflow.errors import SignalError, SortingError
+
+#: Median absolute deviation of a normal distribution of standard deviation 1.
+MAD_OF_NORMAL = 0.6744897501960817
+
+#: Shortest signal that is sorted, in seconds: less says nothing about the noise.
+MIN_SECONDS = 1.0
+
+#: The rate at which PyHipp's clip of 50 samples was chosen, Hz.
+CLIP_RATE = 30000.0
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Spikes of one channel.
+
+    Attributes
+    ----------
+    samples : ndarray of int64, (n,)
+        Sample of each spike, 0-based, in order.
+    labels : ndarray of int64, (n,)
+        Unit of each spike, 1..K without a gap. Unit 1 has the largest mean
+        waveform (its largest absolute value), unit K the smallest.
+    masked : ndarray of int64, (m, 2)
+        Intervals [start, stop) that were masked as artifacts, in samples.
+    noise_mad : float
+        Noise level, uV: the median absolute deviation of the unmasked signal over
+        0.6745, which is the standard deviation if the noise is normal.
+    threshold : float
+        Detection threshold, uV; NaN if the sorter chose its own.
+    """
+
+    samples: np.ndarray
+    labels: np.ndarray
+    masked: np.ndarray
+    noise_mad: float
+    threshold: float
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return int(self.labels.max()) if self.labels.size else 0
+
+
+def mask_artifacts(x: np.ndarray, *, threshold: float = 10.0, chunk: int = 2000) -> np.ndarray:
+    """Zero, in place, the chunks whose norm is far above that of the others.
+
+    The rule of MountainLab's ``ephys.mask_out_artifacts``: a chunk is an artifact if
+    the square root of its sum of squares exceeds the mean over all chunks by more
+    than `threshold` standard deviations; it and its two neighbours are zeroed. An
+    incomplete last chunk is judged by its norm scaled to a full chunk and, unlike in
+    MountainLab, left out of the mean and the standard deviation, which it would distort.
+
+    Parameters
+    ----------
+    x : ndarray of float, (n,)
+        Signal; changed.
+    threshold : float
+        Standard deviations above the mean. One chunk of k exceeds the mean by at most
+        ``(k - 1) / sqrt(k)``: with 10, nothing shorter than 102 chunks is ever masked.
+    chunk : int
+        Samples per chunk.
+
+    Returns
+    -------
+    ndarray of int64, (m, 2)
+        The masked intervals [start, stop), joined where they touch.
+
+    Examples
+    --------
+    >>> x = np.tile([1.0, -1.0], 1000)
+    >>> x[805:810] = 100
+    >>> mask_artifacts(x, threshold=10, chunk=10).tolist(), bool((x[790:820] == 0).all())
+    ([[790, 820]], True)
+    """
+    n_full = len(x) // chunk
+    # chunk by chunk: a squared copy of the whole signal would double the memory
+    starts = range(0, len(x), chunk)
+    norms = np.sqrt([np.mean(np.square(x[start : start + chunk], dtype=np.float64)) * chunk for start in starts])
+    if n_full < 2:
+        return np.empty((0, 2), np.int64)
+    bad = norms > norms[:n_full].mean() + threshold * norms[:n_full].std()
+    bad = bad | np.append(bad[1:], False) | np.insert(bad[:-1], 0, False)
+    edges = np.flatnonzero(np.diff(bad.astype(np.int8), prepend=0, append=0))
+    intervals = np.minimum(edges.reshape(-1, 2) * chunk, len(x)).astype(np.int64)
+    for start, stop in intervals:
+        x[start:stop] = 0
+    return intervals
+
+
+def sort_spikes(
+    x: np.ndarray,
+    sampling_rate: float,
+    *,
+    sorter: str = "mountainsort5",
+    detect_threshold: float = 4.0,
+    detect_sign: int = 0,
+    detect_interval_ms: float = 1.0,
+    n_features: int = 10,
+    clip_size: int = 50,
+    artifact_threshold: float = 10.0,
+    artifact_chunk: int = 2000,
+    seed: int = 0,
+    sorter_parameters: Mapping[str, Any] | None = None,
+) -> Sorting:
+    """Sort the spikes of one channel.
+
+    By default MountainSort5 scheme 1 with what PyHipp asked of MountainSort4. The signal
+    is divided by its median absolute deviation, taken over all of it: SpikeInterface's
+    whitening would draw random chunks, and large units would pull it. In these units
+    PyHipp's threshold, a multiple of the standard deviation, is
+    ``detect_threshold * std / mad``. Where the median is 0 (simulated spikes without
+    noise) the signal is divided by the standard deviation instead.
+
+    MountainSort4 also deleted spikes of a unit that follow another of it within the
+    detection interval; aligning the units to their peaks can bring two detections that
+    close together, so that is done here too.
+
+    Peak memory is the signal plus 13 bytes per sample (a float32 copy, and inside
+    MountainSort5 two more and a mask); another 60 kB per 100 spikes.
+
+    Parameters
+    ----------
+    x : ndarray of float, (n,)
+        High-pass signal, uV. Not changed.
+    sampling_rate : float
+        Samples per second.
+    sorter : str
+        "mountainsort5", or another that SpikeInterface can run here: "tridesclous2",
+        "spykingcircus2", "simple", ... Such a sorter gets the masked, scaled signal, skips
+        its own filter, and keeps its own detection: the arguments `detect_threshold` to
+        `clip_size` are for MountainSort5 alone.
+    detect_threshold : float
+        In standard deviations of the unmasked signal, as in PyHipp.
+    detect_sign : int
+        -1: troughs, 1: peaks, 0: both.
+    detect_interval_ms : float
+        Of two events closer than this only the larger is a spike.
+    n_features : int
+        Principal components that are clustered.
+    clip_size : int
+        Samples at 30 kHz around a spike that are clustered; scaled to other rates.
+    artifact_threshold, artifact_chunk : float, int
+        See :func:`mask_artifacts`.
+    seed : int
+        Of every random draw. The global generator of numpy is left as it was.
+    sorter_parameters : mapping, optional
+        Further parameters of the sorter, which win over those above.
+
+    Returns
+    -------
+    Sorting
+        Without spikes for a silent or constant signal, or if none was found.
+
+    Raises
+    ------
+    SignalError
+        If the signal is not one-dimensional, shorter than a second, or not finite.
+    SortingError
+        If the sorter is unknown or not installed, or fails.
+
+    Examples
+    --------
+    >>> silent = sort_spikes(np.zeros(30000, np.float32), 30000)
+    >>> silent.n_units, silent.samples.tolist()
+    (0, [])
+    """
+    x = np.array(x, dtype=np.float32)
+    _check(x, sampling_rate)
+    masked = mask_artifacts(x, threshold=artifact_threshold, chunk=artifact_chunk)
+    std, mad = noise_levels(x, masked)
+    own = sorter == "mountainsort5"
+    if not own:
+        _check_sorter(sorter)
+    samples, labels = np.empty(0, np.int64), np.empty(0, np.int64)
+    if std > 0:
+        with one_thread(seed), contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
+            scale = mad if mad > 0 else std
+            half_clip = max(1, round(clip_size / 2 * sampling_rate / CLIP_RATE))
+            given = dict(sorter_parameters or {})
+            x /= np.float32(scale)
+            try:
+                if own:
+                    parameters = {
+                        "detect_threshold": detect_threshold * std / scale,
+                        "detect_sign": detect_sign,
+                        "detect_time_radius_msec": detect_interval_ms,
+                        "snippet_T1": half_clip,
+                        "snippet_T2": half_clip,
+                        "npca_per_channel": n_features,
+                        "npca_per_subdivision": n_features,
+                    }
+                    samples, labels = _mountainsort5(x, sampling_rate, parameters | given)
+                else:
+                    samples, labels = _spikeinterface(x, sampling_rate, sorter, seed, given, Path(folder))
+            except Exception as error:
+                # a sorter raises whatever it likes: what helps is its name and its own words
+                raise SortingError(f"sorter {sorter!r} failed: {type(error).__name__}: {error}") from error
+        keep = _refractory(samples, labels, round(detect_interval_ms * sampling_rate / 1000)) if own else slice(None)
+        samples, labels = samples[keep], _by_amplitude(x, samples[keep], labels[keep])
+    return Sorting(samples, labels, masked, mad, detect_threshold * std if own else float("nan"))
+
+
+def noise_levels(x: np.ndarray, masked: np.ndarray) -> tuple[float, float]:
+    """Return standard deviation and median absolute deviation / 0.6745 of the unmasked signal.
+
+    Parameters
+    ----------
+    x : ndarray of float, (n,)
+        Signal of mean about 0, uV.
+    masked : ndarray of int, (m, 2)
+        Intervals [start, stop) to leave out.
+
+    Returns
+    -------
+    tuple of two floats
+        In uV; both 0 if nothing is left, or nothing but a constant.
+
+    Examples
+    --------
+    >>> noise_levels(np.array([1.0, -1.0, 1.0, -1.0, 50.0]), np.array([[4, 5]]))[0]
+    1.0
+    """
+    bounds = np.concatenate(([0], np.asarray(masked, np.int64).ravel(), [len(x)])).reshape(-1, 2)
+    kept = x if len(bounds) == 1 else np.concatenate([x[start:stop] for start, stop in bounds])
+    if not kept.size or kept.min() == kept.max():
+        return 0.0, 0.0
+    deviation = np.abs(kept - np.median(kept))
+    mad = float(np.median(deviation, overwrite_input=True)) / MAD_OF_NORMAL
+    del deviation
+    return float(np.std(kept, dtype=np.float64)), mad
+
+
+def _check(x: np.ndarray, sampling_rate: float) -> None:
+    if x.ndim != 1:
+        raise SignalError(f"one channel is sorted at a time: expected shape (n,), found {x.shape}")
+    if not sampling_rate > 0:
+        raise SignalError(f"sampling rate: expected samples per second, found {sampling_rate}")
+    if len(x) < MIN_SECONDS * sampling_rate:
+        raise SignalError(f"signal of {len(x)} samples is shorter than {MIN_SECONDS:g} s at {sampling_rate:g} Hz")
+    # min and max carry a NaN and need no copy
+    if not (np.isfinite(x.min()) and np.isfinite(x.max())):
+        raise SignalError("signal has values that are not finite: repair or leave out the channel")
+
+
+def _check_sorter(sorter: str) -> None:
+    from spikeinterface.sorters import installed_sorters
+
+    installed = installed_sorters()
+    if sorter not in installed:
+        names = ", ".join(sorted(set(installed) | {"mountainsort5"}))
+        raise SortingError(f"sorter {sorter!r} is unknown or not installed; installed here: {names}")
+
+
+@contextlib.contextmanager
+def one_thread(seed: int) -> Iterator[None]:
+    """Run on one thread, every generator of numpy seeded; other numbers of threads round differently."""
+    # only libraries that are already loaded are limited, so what the sorters use comes first
+    import mountainsort5  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    default = seed
+
+    def seeded(seed: Any = None) -> np.random.Generator:
+        return fresh(default if seed is None else seed)
+
+    # sorters and metrics draw from generators of their own that they leave unseeded
+    state, fresh = np.random.get_state(), np.random.default_rng
+    np.random.seed(seed)
+    try:
+        with threadpool_limits(1), mock.patch("numpy.random.default_rng", seeded):
+            yield
+    finally:
+        np.random.set_state(state)
+
+
+def _mountainsort5(x: np.ndarray, sampling_rate: float, parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Run scheme 1 on a scaled signal (n,); returns samples and labels, in order."""
+    from mountainsort5 import Scheme1SortingParameters, sorting_scheme1
+    from spikeinterface.core import NumpyRecording
+
+    parameters = Scheme1SortingParameters(**parameters)
+    crossing = {-1: -x.min(), 1: x.max(), 0: max(-x.min(), x.max())}[parameters.detect_sign]
+    if crossing < parameters.detect_threshold:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    recording = NumpyRecording([x[:, None]], sampling_rate)
+    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
+    # a channel with a single event has no variance to explain
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _spikes(sorting_scheme1(recording, sorting_parameters=parameters))
+
+
+def _spikeinterface(
+    x: np.ndarray, sampling_rate: float, sorter: str, seed: int, given: dict[str, Any], folder: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run another sorter on a scaled signal (n,); returns samples and labels, in order."""
+    from spikeinterface.core import read_binary
+    from spikeinterface.sorters import get_default_sorter_params, run_sorter
+
+    # the signal is high-passed already, and there is nothing to correct motion by on one channel
+    wanted = {
+        "apply_preprocessing": False,
+        "apply_motion_correction": False,
+        "filter": False,
+        "seed": seed,
+        "whitening_seed": seed,
+        "job_kwargs": {"n_jobs": 1, "progress_bar": False},
+    }
+    known = get_default_sorter_params(sorter)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise SortingError(f"unknown parameters {unknown}; known: {sorted(known)}")
+    # run_sorter refuses a recording that lives in memory
+    x.tofile(folder / "signal.raw")
+    recording = read_binary(
+        folder / "signal.raw", sampling_rate, "float32", num_channels=1, gain_to_uV=1.0, offset_to_uV=0.0
+    )
+    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
+    recording.annotate(is_filtered=True)
+    parameters = {name: value for name, value in wanted.items() if name in known} | given
+    return _spikes(run_sorter(sorter, recording, folder=folder / "sorter", **parameters))
+
+
+def _spikes(sorting: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return samples and labels (from 0) of a SpikeInterface sorting, in order of time."""
+    spikes = sorting.to_spike_vector()
+    samples, labels = spikes["sample_index"].astype(np.int64), spikes["unit_index"].astype(np.int64)
+    order = np.lexsort((labels, samples))
+    return samples[order], labels[order]
+
+
+def _refractory(samples: np.ndarray, labels: np.ndarray, interval: int) -> np.ndarray:
+    """Return which spikes (n,) do not follow a kept one of their unit by less than `interval` samples."""
+    keep = np.ones(len(samples), bool)
+    for label in np.unique(labels):
+        last = -interval
+        for spike in np.flatnonzero(labels == label):
+            if samples[spike] - last < interval:
+                keep[spike] = False
+            else:
+                last = samples[spike]
+    return keep
+
+
+def _by_amplitude(x: np.ndarray, samples: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Number units 1..K from the largest mean waveform down; equal ones by their first spike."""
+    units, first, labels = np.unique(labels, return_index=True, return_inverse=True)
+    if not units.size:
+        return np.empty(0, np.int64)
+    peaks = np.abs(mean_waveforms(x, samples, labels + 1)[0]).max(axis=0)
+    rank = np.empty(len(units), np.int64)
+    rank[np.lexsort((first, -peaks))] = np.arange(1, len(units) + 1)
+    return rank[labels]
