@@ -1,0 +1,31 @@
+# hippflow: a recording day from raw files to finished products.
+#
+#   snakemake -n                           what would run, and why
+#   snakemake -c8                          everything that config.yaml selects
+#   snakemake -c8 day/20181105             one day
+#   snakemake -c8 channel/20181105/009     one channel of one day
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+# Configuration, plan of the run, paths, input and resource functions.
+include: "rules/common.smk"
+# Ripple: trial markers, raw signals, LFP, high-pass signals, spectra.
+include: "rules/ripple.smk"
+# Spike sorting over all sessions of a day, and the cells of every session.
+include: "rules/sorting.smk"
+# day/20181105 and channel/20181105/009.
+include: "rules/targets.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        get_all_products(),
+    message:
+        "Everything that config.yaml selects"

@@ -1,0 +1,5 @@
+"""Run hippflow as ``python -m hippflow``."""
+
+from .cli import main
+
+main()

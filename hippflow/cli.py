@@ -1,0 +1,75 @@
+"""The command ``hippflow``."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from . import __version__
+from .errors import HippflowError
+from .progress import format_duration
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from .day.selection import parse_channels
+    from .demo.day import EXERCISE_CHANNELS, write_demo_day
+
+    if arguments.channels is None:
+        channels = EXERCISE_CHANNELS
+    elif arguments.channels.isdigit():
+        channels = int(arguments.channels)
+    else:
+        singles, ranges = parse_channels(arguments.channels)
+        channels = tuple(sorted(singles.union(*ranges)))
+    day = write_demo_day(arguments.folder, channels=channels, seconds=arguments.seconds, seed=arguments.seed)
+    print(
+        f"A recording day of {format_duration(arguments.seconds)} + half as long is in {day}; what is true of it is in"
+    )
+    print(f"truth.json and truth.npz there. Process it: snakemake -c2 --config data={arguments.folder}")
+
+
+def _example(arguments: argparse.Namespace) -> None:
+    from .example import lay_out_example
+
+    config = lay_out_example(arguments.folder)
+    print(f"A real recording is in {Path(arguments.folder) / 'data'}.")
+    print(f"Process it: snakemake -c2 --configfile {config}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hippflow", description="A recording day from raw files to finished, checked products."
+    )
+    parser.add_argument("--version", action="version", version=f"hippflow {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where in the code an error was raised")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="write a small recording day with known truth")
+    demo.add_argument("folder", metavar="DIR", help="raw root to write it to, as DIR/picasso/20181105")
+    demo.add_argument(
+        "--channels",
+        metavar="N|LIST",
+        help="how many channels, or which: 124, or 9,31,56-60 (default: the eight of the exercise)",
+    )
+    demo.add_argument(
+        "--seconds", type=float, default=60.0, help="length of session01; sessioneye has half (default 60)"
+    )
+    demo.add_argument("--seed", type=int, default=20181105, help="seed of everything random (default 20181105)")
+    demo.set_defaults(run=_demo)
+
+    example = commands.add_parser("example", help="download a small real recording and lay it out as a day")
+    example.add_argument("folder", metavar="DIR", help="folder for its raw root, DIR/data, and its DIR/config.yaml")
+    example.set_defaults(run=_example)
+    return parser
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        arguments.run(arguments)
+    except HippflowError as error:
+        if arguments.debug:
+            raise
+        sys.exit(f"hippflow: {error}")

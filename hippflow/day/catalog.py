@@ -1,0 +1,239 @@
+"""What the raw tree holds: days, sessions and channels, from names and headers alone.
+
+The tree has the levels of the field, ``subject/YYYYMMDD/session01`` ...
+``session99`` (navigation) and ``sessioneye`` (fixation). A session's folder holds
+at most one ``.nev`` and one continuous recording. Nothing is guessed: two
+candidates are an error, and so is a folder whose name is almost a session's.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CatalogError
+from ..io.nsx import NsxHeader, read_nsx_header
+from .names import DAY, SESSION, SUBJECT
+from .selection import select_channels, select_names
+
+
+@dataclass(frozen=True)
+class Session:
+    """One recording session.
+
+    Attributes
+    ----------
+    path : str
+        ``subject/day/session``, relative to the raw and the results root alike.
+    nev, nsx : str or None
+        Digital events and continuous recording, where there are any.
+    n_bytes : int
+        Size of the continuous recording.
+    seconds : float
+        Its length, from its size.
+    sampling_rate : float
+        Hz, 0 where there is no continuous recording.
+    channels : dict of int to str
+        Folder ``arrayNN/channelNNN`` of every selected channel, by channel number.
+    """
+
+    path: str
+    nev: str | None
+    nsx: str | None
+    n_bytes: int
+    seconds: float
+    sampling_rate: float
+    channels: dict[int, str]
+
+    @property
+    def day(self) -> str:
+        """``subject/day`` of this session."""
+        return self.path.rsplit("/", 1)[0]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The selected sessions of a raw tree, in order of subject, day and session."""
+
+    sessions: tuple[Session, ...]
+
+    @property
+    def by_path(self) -> dict[str, Session]:
+        """The sessions by their path."""
+        return {session.path: session for session in self.sessions}
+
+    @property
+    def days(self) -> dict[str, list[Session]]:
+        """The sessions of every ``subject/day``, navigation first, in the order in which they are sorted together."""
+        days: dict[str, list[Session]] = {}
+        for session in self.sessions:
+            days.setdefault(session.day, []).append(session)
+        return days
+
+    def to_json(self) -> str:
+        """Write the catalog as text that :meth:`from_json` reads back."""
+        return json.dumps([asdict(session) for session in self.sessions], indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Catalog":
+        """Read what :meth:`to_json` wrote."""
+        rows = json.loads(text)
+        for row in rows:
+            row["channels"] = {int(number): folder for number, folder in row["channels"].items()}
+        return cls(tuple(Session(**row) for row in rows))
+
+
+def _folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
+    return sorted(entry.name for entry in parent.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir())
+
+
+def _session_folders(day: Path) -> list[str]:
+    for entry in day.iterdir():
+        if entry.name.lower().startswith("session") and entry.is_dir() and not SESSION.fullmatch(entry.name):
+            raise CatalogError(
+                f"{entry}: expected session01 ... session99 or sessioneye, found {entry.name!r}; "
+                "rename the folder, or move it out of the day"
+            )
+    return _folders(day, SESSION)
+
+
+def _only_file(folder: Path, suffix: str) -> Path | None:
+    """Return the one file with this suffix, None if there is none; hidden files do not count."""
+    found = sorted(
+        entry for entry in folder.iterdir() if entry.suffix == f".{suffix}" and not entry.name.startswith(".")
+    )
+    if len(found) > 1:
+        names = ", ".join(entry.name for entry in found)
+        raise CatalogError(f"{folder}: expected one .{suffix} file, found {len(found)} ({names}); move the others away")
+    return found[0] if found else None
+
+
+def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dict[int, tuple[int, str]]:
+    """Find the raw neural channels of a recording by label and unit.
+
+    Parameters
+    ----------
+    header : NsxHeader
+    raw_label : str
+        Regular expression for the whole label; its group is the channel number.
+    first_connector : int
+        Number that the file gives the first front-end: 0 for Ripple, 1 for Blackrock.
+
+    Returns
+    -------
+    dict
+        Index into the header's channels and folder ``arrayNN/channelNNN``, by channel number.
+
+    Raises
+    ------
+    CatalogError
+        No channel, or one number twice.
+    """
+    pattern = re.compile(raw_label)
+    found: dict[int, tuple[int, str]] = {}
+    for index, channel in enumerate(header.channels):
+        match = pattern.fullmatch(channel.label)
+        if not match or channel.units.replace("µ", "u") != "uV":
+            continue
+        number = int(match[1])
+        if number in found:
+            raise CatalogError(f"{header.path}: two channels are labelled {channel.label!r}; their numbers must differ")
+        array = channel.connector - first_connector + 1
+        found[number] = (index, f"array{array:02d}/channel{number:03d}")
+    if not found:
+        labels = ", ".join(repr(channel.label) for channel in header.channels[:6])
+        raise CatalogError(
+            f"{header.path}: expected channels in uV labelled {raw_label!r} (rplsplit.raw_label), found {labels} ...; "
+            "set rplsplit.raw_label to what this recording's neural channels are called"
+        )
+    return dict(sorted(found.items()))
+
+
+def _read_session(folder: Path, path: str, rplsplit: dict[str, Any]) -> Session:
+    nev, nsx = _only_file(folder, "nev"), _only_file(folder, rplsplit["suffix"])
+    if nsx is None:
+        return Session(path, str(nev) if nev else None, None, 0, 0.0, 0.0, {})
+    header = read_nsx_header(nsx)
+    channels = raw_channels(header, rplsplit["raw_label"], rplsplit["first_connector"])
+    size = nsx.stat().st_size
+    seconds = (size - header.n_bytes) / (2 * len(header.channels)) / header.sampling_rate
+    return Session(
+        path, str(nev) if nev else None, str(nsx), size, seconds, header.sampling_rate,
+        {number: folder for number, (_, folder) in channels.items()},
+    )  # fmt: skip
+
+
+def build_catalog(config: dict[str, Any]) -> Catalog:
+    """List the raw tree and read its headers, for what the configuration selects.
+
+    Parameters
+    ----------
+    config : dict
+        The complete configuration, see :func:`hippflow.day.config.check_config`.
+
+    Returns
+    -------
+    Catalog
+
+    Raises
+    ------
+    CatalogError
+        A layout that leaves open which file is meant, or nothing at all.
+    ConfigError
+        A selected subject, day, session or channel that is not there.
+    FormatError
+        A damaged header.
+    """
+    root = Path(config["data"])
+    if not root.is_dir():
+        raise CatalogError(
+            f"{root}: expected the folder of raw recordings (subject/YYYYMMDD/session01/...), found none; "
+            "set data in config.yaml to it, or make a small one with: hippflow demo data"
+        )
+    sessions: list[Session] = []
+    present: set[str] = set()
+    for subject in select_names("subjects", config["subjects"], _folders(root, SUBJECT), str(root)):
+        for day in _select_days(root, subject, config):
+            names = _session_folders(root / subject / day)
+            present.update(names)
+            chosen = names if config["sessions"] == "all" else [name for name in names if name in config["sessions"]]
+            sessions += [
+                _read_session(root / subject / day / name, f"{subject}/{day}/{name}", config["rplsplit"])
+                for name in chosen
+            ]
+    _check_selected(root, sessions, sorted(present), config)
+    return Catalog(tuple(_select_day_channels(sessions, config["channels"])))
+
+
+def _select_days(root: Path, subject: str, config: dict[str, Any]) -> list[str]:
+    """Return the subject's selected days; a day must exist for at least one of several subjects."""
+    days = _folders(root / subject, DAY)
+    if config["days"] == "all":
+        return days
+    everywhere = sorted({day for other in _folders(root, SUBJECT) for day in _folders(root / other, DAY)})
+    wanted = select_names("days", config["days"], everywhere, str(root))
+    return [day for day in days if day in wanted]
+
+
+def _check_selected(root: Path, sessions: list[Session], present: list[str], config: dict[str, Any]) -> None:
+    """Check that every session that was asked for by name is `present`, and that there are recordings."""
+    select_names("sessions", config["sessions"], present, f"the selected days of {root}")
+    if not any(session.nev or session.nsx for session in sessions):
+        suffix = config["rplsplit"]["suffix"]
+        raise CatalogError(
+            f"{root}: expected .nev or .{suffix} files in subject/YYYYMMDD/session01/ ..., found {len(sessions)} session "
+            "folders with none; check data, subjects, days and sessions in config.yaml"
+        )
+
+
+def _select_day_channels(sessions: list[Session], wanted: Any) -> list[Session]:
+    """Leave the selected channels in every session; a channel must be in some session of each day that has any."""
+    present: dict[str, set[int]] = {}
+    for session in sessions:
+        present.setdefault(session.day, set()).update(session.channels)
+    chosen = {day: select_channels(wanted, channels, day) if channels else set() for day, channels in present.items()}
+    return [
+        Session(**vars(session) | {"channels": {n: f for n, f in session.channels.items() if n in chosen[session.day]}})
+        for session in sessions
+    ]

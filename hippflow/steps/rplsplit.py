@@ -1,0 +1,191 @@
+"""rplsplit: a continuous recording, interleaved over channels, as one raw signal a channel (PyHipp's RPLRaw)."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..day.catalog import raw_channels
+from ..errors import CatalogError, GapError
+from ..io.nev import recording_start
+from ..io.nsx import DataBlock, NsxChannel, NsxFile
+from ..io.products import base_fields
+from ..io.signals import write_signal
+from ..progress import Progress
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a recording that are in memory at a time.
+READ_BYTES = 16 << 20
+#: Rows of a block that are transposed at a time, so that both sides stay in the cache.
+TILE_ROWS = 128
+
+
+def _describe_gaps(blocks: tuple[DataBlock, ...], tick_rate: int) -> str:
+    ends = [(a.last_tick / tick_rate, b.first_tick / tick_rate) for a, b in zip(blocks, blocks[1:], strict=False)]
+    listed = ", ".join(f"{end:.3f} s to {start:.3f} s" for end, start in ends[:5])
+    return listed + (f" and {len(ends) - 5} more" if len(ends) > 5 else "")
+
+
+def _check_gaps(file: NsxFile, on_gap: str) -> None:
+    """Refuse what the recording's pauses do not allow."""
+    blocks, rate = file.blocks, file.header.tick_rate
+    if len(blocks) == 1:
+        return
+    gaps = _describe_gaps(blocks, rate)
+    if on_gap == "error":
+        raise GapError(
+            f"{file.path}: expected one uninterrupted recording, found {len(blocks)} stretches (from {gaps}). "
+            "Set rplsplit.on_gap to fill (bridge pauses) or segment (leave them out)"
+        )
+    resets = [k for k in range(1, len(blocks)) if blocks[k].first_tick <= blocks[k - 1].last_tick]
+    if resets and on_gap == "fill":
+        raise GapError(
+            f"{file.path}: the clock was set back during the recording (from {gaps}), which cannot be filled. "
+            "Set rplsplit.on_gap to segment, or split the recording there"
+        )
+    log.warning("%s: pauses in the recording, from %s: %s", file.path, gaps, on_gap)
+
+
+def _missing_samples(file: NsxFile, before: DataBlock, after: DataBlock) -> int:
+    ticks_per_sample = file.header.tick_rate / file.header.sampling_rate
+    return round((after.first_tick - before.last_tick) / ticks_per_sample) - 1
+
+
+def _samples(file: NsxFile, on_gap: str) -> Iterator[np.ndarray]:
+    """Yield the recording block by block, int16 (n, n_channels), with pauses bridged if they are to be filled."""
+    rows = max(TILE_ROWS, READ_BYTES // (2 * len(file.header.channels)) // TILE_ROWS * TILE_ROWS)
+    for k, block in enumerate(file.blocks):
+        if k and on_gap == "fill":
+            before = file.blocks[k - 1]
+            missing = _missing_samples(file, before, block)
+            last = file.read(before, before.n_samples - 1, before.n_samples)[0].astype(np.float64)
+            first = file.read(block, 0, 1)[0].astype(np.float64)
+            for start in range(0, missing, rows):
+                share = (np.arange(start, min(start + rows, missing)) + 1) / (missing + 1)
+                yield np.rint(last + share[:, None] * (first - last)).astype(np.int16)
+        for start in range(0, block.n_samples, rows):
+            yield file.read(block, start, min(start + rows, block.n_samples))
+
+
+def _segments(file: NsxFile, on_gap: str, start: int) -> np.ndarray:
+    """Table of uninterrupted stretches: first sample, number of samples, first tick, last tick."""
+    blocks = file.blocks
+    if on_gap == "fill":
+        filled = sum(_missing_samples(file, a, b) for a, b in zip(blocks, blocks[1:], strict=False))
+        n = sum(block.n_samples for block in blocks) + filled
+        return np.array([[0, n, blocks[0].first_tick - start, blocks[-1].last_tick - start]], np.int64)
+    first = np.cumsum([0, *(block.n_samples for block in blocks)])
+    return np.array(
+        [
+            [begin, block.n_samples, block.first_tick - start, block.last_tick - start]
+            for begin, block in zip(first, blocks, strict=False)
+        ],
+        np.int64,
+    )
+
+
+def _filled_stretches(file: NsxFile, on_gap: str) -> np.ndarray:
+    """Table of bridged pauses: first sample, number of samples."""
+    rows, position = [], 0
+    if on_gap == "fill":
+        for before, after in zip(file.blocks, file.blocks[1:], strict=False):
+            position += before.n_samples
+            missing = _missing_samples(file, before, after)
+            rows.append([position, missing])
+            position += missing
+    return np.array(rows, np.int64).reshape(-1, 2)
+
+
+def _analog_info(channel: NsxChannel, file: NsxFile, segments: np.ndarray, filled: np.ndarray) -> dict[str, Any]:
+    return {
+        "SampleRate": file.header.sampling_rate,
+        "Units": "uV",
+        "HighFreqCorner": channel.high_corner,
+        "HighFreqOrder": channel.high_order,
+        "HighFilterType": channel.high_type,
+        "LowFreqCorner": channel.low_corner,
+        "LowFreqOrder": channel.low_order,
+        "LowFilterType": channel.low_type,
+        "ProbeInfo": channel.label,
+        "BitGain": channel.gain,
+        "Segments": segments,
+        "TickRate": file.header.tick_rate,
+        "Filled": filled,
+    }
+
+
+def make_rplraw(
+    nsx: str | Path,
+    products: list[str],
+    *,
+    nev: str | Path | None,
+    raw_label: str,
+    first_connector: int,
+    on_gap: str,
+    dtype: str,
+) -> None:
+    """Split a recording into the raw signals of channels, all in one pass, and write ``rplraw_d41d.hkl`` of each.
+
+    Parameters
+    ----------
+    nsx : path
+        The continuous recording.
+    products : list of path
+        ``.../arrayNN/channelNNN/rplraw_d41d.hkl`` of every channel to make.
+    nev : path or None
+        The session's digital events, for the start of the recording's clock.
+    raw_label, first_connector
+        See :func:`hippflow.day.catalog.raw_channels`.
+    on_gap : {'error', 'fill', 'segment'}
+        What to do with a recording that paused.
+    dtype : {'float32', 'int16'}
+
+    Raises
+    ------
+    FormatError
+        The recording is damaged or cut off; nothing has been written then.
+    GapError
+        It has pauses that `on_gap` does not allow.
+    CatalogError
+        A product's channel is not in the recording.
+    """
+    file = NsxFile(nsx)
+    _check_gaps(file, on_gap)
+    channels = {folder: index for index, folder in raw_channels(file.header, raw_label, first_connector).values()}
+    folders = ["/".join(Path(product).parent.parts[-2:]) for product in products]
+    for folder in folders:
+        if folder not in channels:
+            raise CatalogError(f"{nsx}: expected the channel of {folder}, found {', '.join(channels)}")
+    columns = [channels[folder] for folder in folders]
+    segments = _segments(file, on_gap, recording_start(nev) if nev else 0)
+    filled = _filled_stretches(file, on_gap)
+    n_samples = int(segments[:, 1].sum())
+    with ExitStack() as stack:
+        writers = []
+        for product, column in zip(products, columns, strict=True):
+            channel = file.header.channels[column]
+            info = _analog_info(channel, file, segments, filled)
+            fields = base_fields(product, "channel") | {"analogInfo": info, "numSets": 1}
+            writers.append(stack.enter_context(write_signal(product, fields, n_samples, dtype, channel.gain)))
+        progress = Progress(n_samples / file.header.sampling_rate, f"rplsplit {nsx}", "s of recording")
+        for samples in _samples(file, on_gap):
+            for column, writer, signal in zip(columns, writers, _transpose(samples, columns), strict=True):
+                channel = file.header.channels[column]
+                if dtype == "int16" and channel.offset == 0:
+                    writer.write_stored(signal)
+                else:
+                    writer.write(signal * np.float32(channel.gain) + np.float32(channel.offset))
+            progress.update(len(samples) / file.header.sampling_rate)
+    log.info("%s: %d channels of %d samples", nsx, len(products), n_samples)
+
+
+def _transpose(samples: np.ndarray, columns: list[int]) -> np.ndarray:
+    """Return the samples of some columns, channel by channel: int16 (n_columns, n)."""
+    transposed = np.empty((samples.shape[1], samples.shape[0]), np.int16)
+    for start in range(0, len(samples), TILE_ROWS):
+        transposed[:, start : start + TILE_ROWS] = samples[start : start + TILE_ROWS].T
+    return transposed[columns]

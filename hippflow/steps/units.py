@@ -1,0 +1,63 @@
+"""units: quality, metrics and mean waveforms of one channel's units (the waveforms as PyHipp's templates.hkl)."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from ..ephys.metrics import quality_labels, unit_metrics
+from ..ephys.sessions import split_by_session
+from ..ephys.units import mean_waveforms
+from ..io.atomic import whole_file
+from ..io.products import write_product
+from .sorting import read_day_signal, read_sorting
+
+log = logging.getLogger(__name__)
+
+
+def make_units(
+    highpass: list[str],
+    firings: str | Path,
+    units: str | Path,
+    metrics: str | Path,
+    templates: str | Path,
+    *,
+    template_size: int,
+    isi_ms: float,
+    min_snr: float,
+    min_sd_ratio: float,
+    max_isi_share: float,
+) -> None:
+    """Measure and label the units of one channel and day.
+
+    Parameters
+    ----------
+    highpass : list of path
+        The signals that were sorted, in the same order.
+    firings : path
+        The sorting.
+    units, metrics, templates : path
+        ``units.csv``, ``metrics.csv`` and ``templates.hkl``.
+    template_size : int
+        Samples of a mean waveform.
+    isi_ms : float
+        See :func:`hippflow.ephys.metrics.unit_metrics`.
+    min_snr, min_sd_ratio, max_isi_share : float
+        See :func:`hippflow.ephys.metrics.quality_labels`.
+    """
+    signal, lengths, sampling_rate = read_day_signal(highpass)
+    sorting, fields = read_sorting(firings)
+    seed = int(fields["parameters"]["seed"])
+    measured = unit_metrics(signal, sampling_rate, sorting, isi_ms=isi_ms, seed=seed)
+    labels = quality_labels(measured, min_snr=min_snr, min_sd_ratio=min_sd_ratio, max_isi_share=max_isi_share)
+    table = labels.to_frame().join(measured[["snr", "firing_rate", "num_spikes"]])
+    by_session = split_by_session(sorting.samples, sorting.labels, lengths)
+    for name, trains in zip(fields["sessions"], by_session, strict=True):
+        table[f"num_spikes_{name}"] = [len(trains.get(unit, ())) for unit in table.index]
+    write_product(
+        templates, mean_waveforms(signal, sorting.samples, sorting.labels, clip_size=template_size).astype(np.float32)
+    )
+    for path, frame in ((metrics, measured), (units, table)):
+        with whole_file(path) as part:
+            frame.to_csv(part)
+    log.info("%s: %s", units, ", ".join(f"{n} {label}" for label, n in labels.value_counts().items()) or "no units")

@@ -1,0 +1,209 @@
+"""Configuration, the run's plan, and the functions that rules call. No rules.
+
+Wildcards: `session` is subject/day/session, `channel` is arrayNN/channelNNN, `day`
+is subject/day; `number` is a channel's three digits.
+"""
+
+from snakemake.exceptions import WorkflowError
+
+from hippflow.day.config import check_config, load_schema
+from hippflow.day.names import (
+    highpass_args,
+    argument_hash,
+    lfp_args,
+    product_name,
+    spectrum_args,
+)
+from hippflow.day.plan import make_plan, read_plan
+from hippflow.errors import HippflowError
+
+try:
+    config = check_config(
+        config, load_schema(workflow.source_path("../schemas/config.schema.yaml"))
+    )
+    PLAN = (
+        make_plan(config, ".snakemake/hippflow")
+        if workflow.is_main_process
+        else read_plan()
+    )
+except HippflowError as error:
+    raise WorkflowError(str(error))
+
+SESSIONS = PLAN.catalog.by_path
+DAYS = PLAN.catalog.days
+
+RPLRAW = product_name("rplraw")
+RPLPARALLEL = product_name("rplparallel")
+RPLLFP = product_name("rpllfp", lfp_args(config["rpllfp"]))
+RPLHIGHPASS = product_name("rplhighpass", highpass_args(config["rplhighpass"]))
+#: Signal that each spectrum is of, by the hash in the spectrum's name.
+SPECTRA = {
+    argument_hash(spectrum_args(signal, config["freqspectrum"])): signal
+    for signal in ("lfp", "highpass")
+}
+
+
+wildcard_constraints:
+    session=r"[A-Za-z]+/\d{8}/session(\d{2}|eye)",
+    day=r"[A-Za-z]+/\d{8}",
+    channel=r"array\d{2}/channel\d{3}",
+    number=r"\d{3}",
+
+
+def results(path):
+    """Path of a product below the results root."""
+    return f"{config['results']}/{path}"
+
+
+def log_file(rule_name, path):
+    """Path of a job's log, outside the folders of the data."""
+    return results(f"logs/{rule_name}/{path}.log")
+
+
+def benchmark_file(rule_name, path):
+    """Path of a job's benchmark table."""
+    return results(f"benchmarks/{rule_name}/{path}.tsv")
+
+
+# Inputs
+
+
+def get_nev(wildcards):
+    """The session's digital events."""
+    return SESSIONS[wildcards.session].nev
+
+
+def get_recording(wildcards):
+    """The session's continuous recording, and its nev, which says when its clock started."""
+    session = SESSIONS[wildcards.session]
+    return {"nsx": session.nsx} | ({"nev": session.nev} if session.nev else {})
+
+
+def get_spectrum_signal(wildcards):
+    """The signal whose spectrum is asked for by the hash in the file's name."""
+    product = {"lfp": RPLLFP, "highpass": RPLHIGHPASS}[SPECTRA[wildcards.spectrum]]
+    return results(f"{wildcards.session}/{wildcards.channel}/{product}")
+
+
+def get_sorted_sessions(day, number):
+    """The sessions of a day in which a channel was recorded, with the channel's folder, in sorting order."""
+    return [
+        (session.path, session.channels[int(number)])
+        for session in DAYS[day]
+        if int(number) in session.channels
+    ]
+
+
+def get_day_highpass(wildcards):
+    """The channel's high-pass signals of all sessions of the day."""
+    return [
+        results(f"{session}/{folder}/{RPLHIGHPASS}")
+        for session, folder in get_sorted_sessions(wildcards.day, wildcards.number)
+    ]
+
+
+def get_sorting(wildcards):
+    """The sorting of the day's channel to which a session's channel belongs."""
+    day, number = wildcards.session.rsplit("/", 1)[0], wildcards.channel[-3:]
+    folder = results(f"{day}/mountains/channel{number}")
+    return {
+        "firings": f"{folder}/firings.hkl",
+        "units": f"{folder}/units.csv",
+    }
+
+
+def get_highpass(wildcards):
+    """The high-pass signal of a session's channel, for its clock."""
+    return results(f"{wildcards.session}/{wildcards.channel}/{RPLHIGHPASS}")
+
+
+# Parameters
+
+
+def get_spectrum_args(wildcards):
+    """PyHipp's arguments of a spectrum."""
+    return spectrum_args(SPECTRA[wildcards.spectrum], config["freqspectrum"])
+
+
+# Resources: memory in MB and time in minutes, from the length of the recording, growing with every attempt.
+
+
+def get_seconds(wildcards):
+    """Length of the recording that a job reads: of its session, or of all sessions of its day."""
+    if hasattr(wildcards, "session"):
+        return SESSIONS[wildcards.session].seconds
+    return sum(session.seconds for session in DAYS[wildcards.day])
+
+
+def get_streaming_memory(wildcards, attempt):
+    """Memory of a job that reads its input block by block."""
+    return 1000 * attempt
+
+
+def get_sorting_memory(wildcards, attempt):
+    """Memory of a sorting: the sorter holds the whole day of one channel, some 16 bytes a sample."""
+    return int(1500 + get_seconds(wildcards) * 30000 * 16 / 1e6) * attempt
+
+
+def get_split_runtime(wildcards, attempt):
+    """Time of a pass over a recording, at least twice as fast as real time on a slow shared disk."""
+    return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
+
+
+def get_channel_runtime(wildcards, attempt):
+    """Time of a step on one channel's signal, some hundred times faster than real time."""
+    return int(5 + get_seconds(wildcards) / 60 / 20) * attempt
+
+
+def get_sorting_runtime(wildcards, attempt):
+    """Time of sorting one channel, some ten times faster than real time."""
+    return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
+
+
+# Targets
+
+
+def get_session_products(session):
+    """Everything that is made of one session as a whole."""
+    return [results(f"{session.path}/{RPLPARALLEL}")] if session.nev else []
+
+
+def get_channel_products(session, number):
+    """Everything that is made of one channel in one session."""
+    folder = f"{session.path}/{session.channels[number]}"
+    names = [RPLRAW, RPLLFP, RPLHIGHPASS, "cells.csv"]
+    names += [f"freqspectrum_{spectrum}.hkl" for spectrum in SPECTRA]
+    return [results(f"{folder}/{name}") for name in names]
+
+
+def get_day_channel_products(day, number):
+    """Everything that is made of one channel on one day."""
+    return [
+        product
+        for session in DAYS[day]
+        if number in session.channels
+        for product in get_channel_products(session, number)
+    ]
+
+
+def get_day_products(day):
+    """Everything that is made of one day."""
+    products = [p for session in DAYS[day] for p in get_session_products(session)]
+    for number in get_day_channels(day):
+        products += get_day_channel_products(day, number)
+    return products
+
+
+def get_day_channels(day):
+    """Numbers of all channels recorded on one day."""
+    return sorted({number for session in DAYS[day] for number in session.channels})
+
+
+def get_all_products():
+    """Everything that the configuration selects."""
+    return [product for day in DAYS for product in get_day_products(day)]
+
+
+def get_days_called(date):
+    """The subject/day entries of a date, of one subject or several."""
+    return [day for day in DAYS if day.endswith(f"/{date}")]

@@ -1,0 +1,74 @@
+"""Spike sorting: a channel's high-pass signals of all sessions of a day to units, and those to every session's cells."""
+
+
+rule sorting:
+    input:
+        highpass=get_day_highpass,
+    output:
+        firings=results("{day}/mountains/channel{number}/firings.hkl"),
+    log:
+        log_file("sorting", "{day}/channel{number}"),
+    benchmark:
+        benchmark_file("sorting", "{day}/channel{number}")
+    conda:
+        "../envs/ephys.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_sorting_memory,
+        runtime=get_sorting_runtime,
+    params:
+        **config["sorting"],
+    message:
+        "Spike sorting of {wildcards.day}, channel {wildcards.number}"
+    script:
+        "../scripts/sorting.py"
+
+
+rule units:
+    input:
+        highpass=get_day_highpass,
+        firings=results("{day}/mountains/channel{number}/firings.hkl"),
+    output:
+        units=results("{day}/mountains/channel{number}/units.csv"),
+        metrics=results("{day}/mountains/channel{number}/metrics.csv"),
+        templates=results("{day}/mountains/channel{number}/templates.hkl"),
+    log:
+        log_file("units", "{day}/channel{number}"),
+    benchmark:
+        benchmark_file("units", "{day}/channel{number}")
+    conda:
+        "../envs/ephys.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_sorting_memory,
+        runtime=get_sorting_runtime,
+    params:
+        **config["units"],
+    message:
+        "Units of {wildcards.day}, channel {wildcards.number}"
+    script:
+        "../scripts/units.py"
+
+
+rule spiketrain:
+    input:
+        unpack(get_sorting),
+        highpass=get_highpass,
+    output:
+        cells=results("{session}/{channel}/cells.csv"),
+    log:
+        log_file("spiketrain", "{session}/{channel}"),
+    benchmark:
+        benchmark_file("spiketrain", "{session}/{channel}")
+    conda:
+        "../envs/ephys.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_streaming_memory,
+        runtime=10,
+    params:
+        **config["spiketrain"],
+    message:
+        "Spike trains of {wildcards.session}/{wildcards.channel}"
+    script:
+        "../scripts/spiketrain.py"
