@@ -57,14 +57,14 @@ class Progress:
         """Say percentage, rate and time left after `elapsed` seconds."""
         share = self.done / self.total if self.total else 1.0
         rate = self.done / elapsed if elapsed > 0 else 0.0
-        left = format_duration((self.total - self.done) / rate) if rate else "unknown"
+        left = format_duration(max(0.0, self.total - self.done) / rate) if rate else "unknown"
         return f"{self.what}: {share:.0%}, {rate:.3g} {self.unit}/s, {left} left".replace("%", " %", 1)
 
     def update(self, amount: float = 1.0) -> None:
         """Add `amount` of finished work and show it when it is time to."""
         self.done += amount
         now = time.monotonic()
-        finished = self.done >= self.total
+        finished = self.done >= self.total * (1 - 1e-9)  # a sum of seconds may fall short of the whole by rounding
         if self._terminal:
             if finished or now - self._last_shown >= TERMINAL_PERIOD:
                 self._last_shown = now

@@ -4,6 +4,10 @@ Wildcards: `session` is subject/day/session, `channel` is arrayNN/channelNNN, `d
 is subject/day; `number` is a channel's three digits.
 """
 
+import re
+import sys
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 from hippflow.day.config import check_config, load_schema
@@ -14,18 +18,22 @@ from hippflow.day.names import (
     product_name,
     spectrum_args,
 )
-from hippflow.day.plan import make_plan, read_plan
+from hippflow.day.plan import EMPTY_PLAN, make_plan, read_plan
+from hippflow.day.selection import nearest
 from hippflow.errors import HippflowError
 
 try:
     config = check_config(
         config, load_schema(workflow.source_path("../schemas/config.schema.yaml"))
     )
-    PLAN = (
-        make_plan(config, ".snakemake/hippflow")
-        if workflow.is_main_process
-        else read_plan()
-    )
+    if "--lint" in sys.argv and not Path(config["data"]).exists():
+        PLAN = EMPTY_PLAN
+    else:
+        PLAN = (
+            make_plan(config, ".snakemake/hippflow")
+            if workflow.is_main_process
+            else read_plan()
+        )
 except HippflowError as error:
     raise WorkflowError(str(error))
 
@@ -50,19 +58,19 @@ wildcard_constraints:
     number=r"\d{3}",
 
 
-def results(path):
+def results(*parts):
     """Path of a product below the results root."""
-    return f"{config['results']}/{path}"
+    return str(Path(config["results"], *parts))
 
 
 def log_file(rule_name, path):
     """Path of a job's log, outside the folders of the data."""
-    return results(f"logs/{rule_name}/{path}.log")
+    return results("logs", rule_name, f"{path}.log")
 
 
 def benchmark_file(rule_name, path):
     """Path of a job's benchmark table."""
-    return results(f"benchmarks/{rule_name}/{path}.tsv")
+    return results("benchmarks", rule_name, f"{path}.tsv")
 
 
 # Inputs
@@ -74,15 +82,15 @@ def get_nev(wildcards):
 
 
 def get_recording(wildcards):
-    """The session's continuous recording, and its nev, which says when its clock started."""
+    """The session's continuous recording, and the nev if it takes that to know when its clock started."""
     session = SESSIONS[wildcards.session]
-    return {"nsx": session.nsx} | ({"nev": session.nev} if session.nev else {})
+    return {"nsx": session.nsx} | ({"nev": session.clock} if session.clock else {})
 
 
 def get_spectrum_signal(wildcards):
     """The signal whose spectrum is asked for by the hash in the file's name."""
     product = {"lfp": RPLLFP, "highpass": RPLHIGHPASS}[SPECTRA[wildcards.spectrum]]
-    return results(f"{wildcards.session}/{wildcards.channel}/{product}")
+    return results(wildcards.session, wildcards.channel, product)
 
 
 def get_sorted_sessions(day, number):
@@ -97,24 +105,24 @@ def get_sorted_sessions(day, number):
 def get_day_highpass(wildcards):
     """The channel's high-pass signals of all sessions of the day."""
     return [
-        results(f"{session}/{folder}/{RPLHIGHPASS}")
+        results(session, folder, RPLHIGHPASS)
         for session, folder in get_sorted_sessions(wildcards.day, wildcards.number)
     ]
 
 
 def get_sorting(wildcards):
     """The sorting of the day's channel to which a session's channel belongs."""
-    day, number = wildcards.session.rsplit("/", 1)[0], wildcards.channel[-3:]
-    folder = results(f"{day}/mountains/channel{number}")
+    day, number = SESSIONS[wildcards.session].day, wildcards.channel[-3:]
+    folder = f"mountains/channel{number}"
     return {
-        "firings": f"{folder}/firings.hkl",
-        "units": f"{folder}/units.csv",
+        "firings": results(day, folder, "firings.hkl"),
+        "units": results(day, folder, "units.csv"),
     }
 
 
 def get_highpass(wildcards):
     """The high-pass signal of a session's channel, for its clock."""
-    return results(f"{wildcards.session}/{wildcards.channel}/{RPLHIGHPASS}")
+    return results(wildcards.session, wildcards.channel, RPLHIGHPASS)
 
 
 # Parameters
@@ -165,15 +173,14 @@ def get_sorting_runtime(wildcards, attempt):
 
 def get_session_products(session):
     """Everything that is made of one session as a whole."""
-    return [results(f"{session.path}/{RPLPARALLEL}")] if session.nev else []
+    return [results(session.path, RPLPARALLEL)] if session.nev else []
 
 
 def get_channel_products(session, number):
     """Everything that is made of one channel in one session."""
-    folder = f"{session.path}/{session.channels[number]}"
     names = [RPLRAW, RPLLFP, RPLHIGHPASS, "cells.csv"]
     names += [f"freqspectrum_{spectrum}.hkl" for spectrum in SPECTRA]
-    return [results(f"{folder}/{name}") for name in names]
+    return [results(session.path, session.channels[number], name) for name in names]
 
 
 def get_day_channel_products(day, number):
@@ -206,4 +213,24 @@ def get_all_products():
 
 def get_days_called(date):
     """The subject/day entries of a date, of one subject or several."""
-    return [day for day in DAYS if day.endswith(f"/{date}")]
+    return [day for day in DAYS if Path(day).name == date]
+
+
+def get_channel_targets(arguments):
+    """The targets channel/DATE/NUMBER among the command line's arguments, with their date and channel number."""
+    targets = []
+    for target in dict.fromkeys(a for a in arguments if re.match("channel/", a)):
+        date, _, number = target.removeprefix("channel/").partition("/")
+        dates = [Path(day).name for day in DAYS]
+        if date not in dates:
+            raise WorkflowError(
+                f"{target}: no day {date!r} is selected; nearest: {nearest(date, dates)}"
+            )
+        channels = {n for day in get_days_called(date) for n in get_day_channels(day)}
+        if not number.isdigit() or int(number) not in channels:
+            raise WorkflowError(
+                f"{target}: no channel {number!r} is selected on {date} ({len(channels)} are); "
+                f"nearest: {nearest(number, sorted(channels)) if channels else 'none'}"
+            )
+        targets.append((target, date, int(number)))
+    return targets

@@ -5,7 +5,7 @@ rule rplparallel:
     input:
         nev=get_nev,
     output:
-        markers=results("{session}/" + RPLPARALLEL),
+        markers=results("{session}", RPLPARALLEL),
     log:
         log_file("rplparallel", "{session}"),
     benchmark:
@@ -34,9 +34,7 @@ for split in PLAN.splits:
         input:
             unpack(get_recording),
         output:
-            raw=expand(
-                results("{{session}}/{channel}/" + RPLRAW), channel=split.channels
-            ),
+            raw=expand(results("{{session}}/{channel}", RPLRAW), channel=split.channels),
         log:
             log_file(split.name, "{session}"),
         benchmark:
@@ -60,9 +58,9 @@ for split in PLAN.splits:
 
 rule rpllfp:
     input:
-        raw=results("{session}/{channel}/" + RPLRAW),
+        raw=results("{session}/{channel}", RPLRAW),
     output:
-        lfp=results("{session}/{channel}/" + RPLLFP),
+        lfp=results("{session}/{channel}", RPLLFP),
     log:
         log_file("rpllfp", "{session}/{channel}"),
     benchmark:
@@ -84,9 +82,9 @@ rule rpllfp:
 
 rule rplhighpass:
     input:
-        raw=results("{session}/{channel}/" + RPLRAW),
+        raw=results("{session}/{channel}", RPLRAW),
     output:
-        highpass=results("{session}/{channel}/" + RPLHIGHPASS),
+        highpass=results("{session}/{channel}", RPLHIGHPASS),
     log:
         log_file("rplhighpass", "{session}/{channel}"),
     benchmark:

@@ -2,7 +2,7 @@
 
 # Jobs on other nodes make files, never targets, and need not spend time on these.
 if workflow.is_main_process:
-    for date in sorted({day.rsplit("/", 1)[1] for day in DAYS}):
+    for date in sorted({Path(day).name for day in DAYS}):
 
         rule:
             name:
@@ -12,18 +12,18 @@ if workflow.is_main_process:
             message:
                 f"Everything of {date}"
 
-        for number in sorted(
-            {n for day in get_days_called(date) for n in get_day_channels(day)}
-        ):
+    # A rule for each of some thousand channels would double the time of a dry run, so
+    # only the channels that the command line names get one.
+    for target, date, number in get_channel_targets(sys.argv):
 
-            rule:
-                name:
-                    f"channel/{date}/{number:03d}"
-                input:
-                    [
-                        p
-                        for day in get_days_called(date)
-                        for p in get_day_channel_products(day, number)
-                    ],
-                message:
-                    f"Everything of channel {number} on {date}"
+        rule:
+            name:
+                target
+            input:
+                [
+                    p
+                    for day in get_days_called(date)
+                    for p in get_day_channel_products(day, number)
+                ],
+            message:
+                f"Everything of channel {number} on {date}"

@@ -8,7 +8,7 @@ candidates are an error, and so is a folder whose name is almost a session's.
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Session:
         Its length, from its size.
     sampling_rate : float
         Hz, 0 where there is no continuous recording.
+    clock : str or None
+        The nev, where the recording's time stamps need it to know when the recording started.
     channels : dict of int to str
         Folder ``arrayNN/channelNNN`` of every selected channel, by channel number.
     """
@@ -44,6 +46,7 @@ class Session:
     n_bytes: int
     seconds: float
     sampling_rate: float
+    clock: str | None
     channels: dict[int, str]
 
     @property
@@ -136,10 +139,20 @@ def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dic
         match = pattern.fullmatch(channel.label)
         if not match or channel.units.replace("µ", "u") != "uV":
             continue
+        if not (match[1] or "").isdecimal():
+            raise CatalogError(
+                f"{header.path}: expected the first group of {raw_label!r} (rplsplit.raw_label) to be a channel "
+                f"number, found {match[1]!r} in {channel.label!r}; put the group around the digits"
+            )
         number = int(match[1])
         if number in found:
             raise CatalogError(f"{header.path}: two channels are labelled {channel.label!r}; their numbers must differ")
         array = channel.connector - first_connector + 1
+        if array < 1:
+            raise CatalogError(
+                f"{header.path}: expected front-ends from {first_connector} (rplsplit.first_connector), found "
+                f"{channel.connector} at {channel.label!r}; set rplsplit.first_connector to {channel.connector}"
+            )
         found[number] = (index, f"array{array:02d}/channel{number:03d}")
     if not found:
         labels = ", ".join(repr(channel.label) for channel in header.channels[:6])
@@ -152,16 +165,22 @@ def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dic
 
 def _read_session(folder: Path, path: str, rplsplit: dict[str, Any]) -> Session:
     nev, nsx = _only_file(folder, "nev"), _only_file(folder, rplsplit["suffix"])
+    events = str(nev) if nev else None
     if nsx is None:
-        return Session(path, str(nev) if nev else None, None, 0, 0.0, 0.0, {})
+        return Session(path, events, None, 0, 0.0, 0.0, None, {})
     header = read_nsx_header(nsx)
     channels = raw_channels(header, rplsplit["raw_label"], rplsplit["first_connector"])
     size = nsx.stat().st_size
-    seconds = (size - header.n_bytes) / (2 * len(header.channels)) / header.sampling_rate
     return Session(
-        path, str(nev) if nev else None, str(nsx), size, seconds, header.sampling_rate,
-        {number: folder for number, (_, folder) in channels.items()},
-    )  # fmt: skip
+        path=path,
+        nev=events,
+        nsx=str(nsx),
+        n_bytes=size,
+        seconds=(size - header.n_bytes) / (2 * len(header.channels)) / header.sampling_rate,
+        sampling_rate=header.sampling_rate,
+        clock=events if header.spec == "3.0" else None,
+        channels={number: folder for number, (_, folder) in channels.items()},
+    )
 
 
 def build_catalog(config: dict[str, Any]) -> Catalog:
@@ -193,27 +212,26 @@ def build_catalog(config: dict[str, Any]) -> Catalog:
         )
     sessions: list[Session] = []
     present: set[str] = set()
-    for subject in select_names("subjects", config["subjects"], _folders(root, SUBJECT), str(root)):
-        for day in _select_days(root, subject, config):
-            names = _session_folders(root / subject / day)
-            present.update(names)
-            chosen = names if config["sessions"] == "all" else [name for name in names if name in config["sessions"]]
-            sessions += [
-                _read_session(root / subject / day / name, f"{subject}/{day}/{name}", config["rplsplit"])
-                for name in chosen
-            ]
+    wanted = config["sessions"] if isinstance(config["sessions"], list) else [config["sessions"]]
+    subjects = select_names("subjects", config["subjects"], _folders(root, SUBJECT), str(root))
+    for subject, day in _select_days(root, subjects, config["days"]):
+        names = _session_folders(root / subject / day)
+        present.update(names)
+        sessions += [
+            _read_session(root / subject / day / name, f"{subject}/{day}/{name}", config["rplsplit"])
+            for name in names
+            if name in wanted or config["sessions"] == "all"
+        ]
     _check_selected(root, sessions, sorted(present), config)
     return Catalog(tuple(_select_day_channels(sessions, config["channels"])))
 
 
-def _select_days(root: Path, subject: str, config: dict[str, Any]) -> list[str]:
-    """Return the subject's selected days; a day must exist for at least one of several subjects."""
-    days = _folders(root / subject, DAY)
-    if config["days"] == "all":
-        return days
-    everywhere = sorted({day for other in _folders(root, SUBJECT) for day in _folders(root / other, DAY)})
-    wanted = select_names("days", config["days"], everywhere, str(root))
-    return [day for day in days if day in wanted]
+def _select_days(root: Path, subjects: list[str], wanted: Any) -> list[tuple[str, str]]:
+    """Return the selected (subject, day); a day must exist for at least one of several subjects."""
+    present = [(subject, day) for subject in subjects for day in _folders(root / subject, DAY)]
+    where = str(root / subjects[0]) if len(subjects) == 1 else str(root)
+    days = select_names("days", wanted, sorted({day for _, day in present}), where)
+    return [(subject, day) for subject, day in present if day in days]
 
 
 def _check_selected(root: Path, sessions: list[Session], present: list[str], config: dict[str, Any]) -> None:
@@ -222,8 +240,8 @@ def _check_selected(root: Path, sessions: list[Session], present: list[str], con
     if not any(session.nev or session.nsx for session in sessions):
         suffix = config["rplsplit"]["suffix"]
         raise CatalogError(
-            f"{root}: expected .nev or .{suffix} files in subject/YYYYMMDD/session01/ ..., found {len(sessions)} session "
-            "folders with none; check data, subjects, days and sessions in config.yaml"
+            f"{root}: expected .nev or .{suffix} files in subject/YYYYMMDD/session01/ ..., found {len(sessions)} "
+            "session folders with none; check data, subjects, days and sessions in config.yaml"
         )
 
 
@@ -234,6 +252,6 @@ def _select_day_channels(sessions: list[Session], wanted: Any) -> list[Session]:
         present.setdefault(session.day, set()).update(session.channels)
     chosen = {day: select_channels(wanted, channels, day) if channels else set() for day, channels in present.items()}
     return [
-        Session(**vars(session) | {"channels": {n: f for n, f in session.channels.items() if n in chosen[session.day]}})
+        replace(session, channels={n: f for n, f in session.channels.items() if n in chosen[session.day]})
         for session in sessions
     ]

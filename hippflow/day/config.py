@@ -1,5 +1,6 @@
 """The configuration: checked against its schema, with errors a person can act on."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,32 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     """
     from jsonschema import Draft202012Validator
 
-    complete = with_defaults(config, schema)
+    complete = with_defaults(_with_numbers(config, schema, schema.get("$defs", {})), schema)
     errors = sorted(Draft202012Validator(schema).iter_errors(complete), key=lambda error: list(map(str, error.path)))
     if errors:
         raise ConfigError("config.yaml: " + "\n".join(line for error in errors for line in _explain(error)))
     _check_bands(complete)
+    _check_label(complete["rplsplit"]["raw_label"])
     _check_sorter(complete["sorting"]["sorter"])
     return complete
+
+
+def _with_numbers(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """Return `value` with text turned into numbers where the schema wants numbers.
+
+    Snakemake reads nested values of ``--config`` as text: ``'rpllfp={"band": [2, 150]}'``.
+    """
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+    if isinstance(value, dict):
+        parts = schema.get("properties", {})
+        return {key: _with_numbers(part, parts.get(key, {}), definitions) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item, schema.get("items", {}), definitions) for item in value]
+    wanted = schema.get("type") in ("integer", "number") or any(isinstance(v, int) for v in schema.get("enum", []))
+    if wanted and isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return float(value) if "." in value else int(value)
+    return value
 
 
 def _check_bands(config: dict[str, Any]) -> None:
@@ -81,6 +101,21 @@ def _check_bands(config: dict[str, Any]) -> None:
     if high >= rate / 2:
         raise ConfigError(
             f"config.yaml: rpllfp.band: expected less than {rate / 2:g} Hz, half of rpllfp.resample_rate; found {high}"
+        )
+
+
+def _check_label(raw_label: str) -> None:
+    """Check that the labels' pattern is a regular expression with a group."""
+    try:
+        n_groups = re.compile(raw_label).groups
+    except re.error as error:
+        raise ConfigError(
+            f"config.yaml: rplsplit.raw_label: {raw_label!r} is no regular expression: {error}"
+        ) from error
+    if not n_groups:
+        raise ConfigError(
+            f"config.yaml: rplsplit.raw_label: expected a group for the channel number, as in raw (\\d+); "
+            f"found {raw_label!r}"
         )
 
 
@@ -117,5 +152,14 @@ def _explain(error: Any) -> list[str]:
     }
     if error.validator in bounds:
         return [f"{where}: expected {bounds[error.validator]} {error.validator_value}, found {value!r}"]
+    kinds = {
+        "number": "a number",
+        "integer": "a whole number",
+        "string": "text",
+        "array": "a list",
+        "object": "a block",
+    }
+    if error.validator == "type":
+        return [f"{where}: expected {kinds.get(error.validator_value, error.validator_value)}, found {value!r}"]
     expected = error.schema.get("description", f"{error.validator} {error.validator_value}")
     return [f"{where}: expected {expected}; found {value!r}"]

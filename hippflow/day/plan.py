@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CatalogError, ConfigError
+from ..io.atomic import whole_file
 from .catalog import Catalog, Session, build_catalog
 from .names import product_name
 from .selection import nearest
@@ -110,6 +111,10 @@ class Plan:
         return cls(Catalog.from_json(stored["catalog"]), tuple(splits))
 
 
+#: A plan without a recording, for looking at the rules alone (snakemake --lint).
+EMPTY_PLAN = Plan(Catalog(()), (Split("rplsplit", ("array01/channel001",), ("subject/20000101/session01",)),))
+
+
 def check_rates(config: dict[str, Any], catalog: Catalog) -> None:
     """Check the filters' frequencies against the recordings' sampling rates.
 
@@ -123,8 +128,8 @@ def check_rates(config: dict[str, Any], catalog: Catalog) -> None:
         if session.nsx and rate % resample:
             divisors = [k for k in range(10, int(rate) + 1) if rate % k == 0]
             raise ConfigError(
-                f"config.yaml: rpllfp.resample_rate: {session.nsx} has {rate:g} Hz, which is no multiple of {resample}; "
-                f"nearest: {nearest(resample, divisors)}"
+                f"config.yaml: rpllfp.resample_rate: {session.nsx} has {rate:g} Hz, which is no multiple of "
+                f"{resample}; nearest: {nearest(resample, divisors)}"
             )
         high = config["rplhighpass"]["band"][1]
         if session.nsx and high >= rate / 2:
@@ -155,10 +160,8 @@ def make_plan(config: dict[str, Any], folder: str | Path) -> Plan:
     text = plan.to_json()
     path = Path(folder) / f"plan-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(text)
-        part.replace(path)
+        with whole_file(path) as part:
+            part.write_text(text)
     os.environ[PLAN_VARIABLE] = str(path.resolve())
     return plan
 

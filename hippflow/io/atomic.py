@@ -37,14 +37,14 @@ def temporary_name(path: Path) -> Path:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` if the block ends without an error.
+    r"""Give a temporary path that becomes `path` if the block ends without an error.
 
     Examples
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> with whole_file(folder / "units.csv") as part:
-    ...     _ = part.write_text("unit,snr\\n")
+    ...     _ = part.write_text("unit,snr\n")
     >>> [entry.name for entry in folder.iterdir()]
     ['units.csv']
     """

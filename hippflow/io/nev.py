@@ -2,8 +2,9 @@
 
 Reads the packets of the digital input from spec 2.1, 2.2, 2.3 (``NEURALEV``,
 32-bit time stamps) and 3.0 (``BREVENTS``, 64-bit). The parallel word is taken
-from every packet whose insertion reason has bit 0 set, whatever else the packet
-was sent for. Spike waveforms, comments, tracking and serial data are not read.
+from every packet whose insertion reason has bit 0 set, whichever SMA inputs the
+packet was sent for as well; with bit 7 the word is a serial one. Spike waveforms,
+comments, tracking and serial data are not read.
 """
 
 import struct
@@ -16,6 +17,8 @@ from ..errors import FormatError
 
 _BASIC = struct.Struct("<8sBBHIIII16s32s256sI")
 _EPOCH_NANOSECONDS = 10**17
+#: Bits of a digital packet's insertion reason: a word on the port, and that it came over the serial one.
+_WORD, _SERIAL = 0x01, 0x80
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def parse_nev_header(data: bytes, path: str) -> NevHeader:
     spec = f"{major}.{minor}"
     if spec not in ("2.1", "2.2", "2.3", "3.0"):
         raise FormatError(f"{path}: NEV spec {spec} found; specs 2.1, 2.2, 2.3 and 3.0 are read")
-    if not (packet_bytes >= 12 and tick_rate and sampling_rate and n_bytes >= _BASIC.size):
+    least = (8 if spec == "3.0" else 4) + 6  # time stamp, identifier, reason, a byte between, word
+    if not (packet_bytes >= least and tick_rate and sampling_rate and n_bytes >= _BASIC.size):
         raise FormatError(
             f"{path}: header of {n_bytes} bytes, packets of {packet_bytes} bytes, {tick_rate} ticks/s and "
             f"{sampling_rate} samples/s cannot be right; the file is damaged"
@@ -155,7 +159,7 @@ def read_digital_events(path: str | Path) -> DigitalEvents:
     header = read_nev_header(path)
     packets = _packets(header)
     is_digital = packets["id"] == 0
-    events = packets[is_digital & (packets["reason"] & 1 == 1)]
+    events = packets[is_digital & (packets["reason"] & (_WORD | _SERIAL) == _WORD)]
     ticks = events["tick"].astype(np.int64) - _start_of(header, packets)
     back = np.flatnonzero(np.diff(ticks) < 0)
     if back.size:

@@ -10,7 +10,8 @@ nor Ripple's float32 ``.nf*`` files.
 """
 
 import struct
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -85,12 +86,13 @@ class NsxHeader:
 
 @dataclass(frozen=True)
 class DataBlock:
-    """An uninterrupted stretch of samples in the file.
+    """An uninterrupted stretch of samples.
 
     Attributes
     ----------
-    offset : int
-        Byte at which the first sample lies.
+    pieces : tuple of (int, int)
+        Byte of the first sample and number of samples of every part of the stretch, in order.
+        There are several where the recorder began a new block without a pause.
     n_samples : int
     stride : int
         Bytes from one sample (of all channels) to the next.
@@ -98,11 +100,18 @@ class DataBlock:
         Time stamps of the first and the last sample.
     """
 
-    offset: int
+    pieces: tuple[tuple[int, int], ...]
     n_samples: int
     stride: int
     first_tick: int
     last_tick: int
+
+    @classmethod
+    def joined(cls, blocks: Sequence["DataBlock"]) -> "DataBlock":
+        """Make one stretch of blocks without a pause between them."""
+        pieces = tuple(piece for block in blocks for piece in block.pieces)
+        n_samples = sum(block.n_samples for block in blocks)
+        return cls(pieces, n_samples, blocks[0].stride, blocks[0].first_tick, blocks[-1].last_tick)
 
 
 def _text(raw: bytes) -> str:
@@ -157,7 +166,9 @@ def parse_nsx_header(data: bytes, path: str) -> NsxHeader:
     spec = f"{major}.{minor}"
     if spec not in ("2.2", "2.3", "3.0"):
         raise FormatError(f"{path}: NSx spec {spec} found; specs 2.2, 2.3 and 3.0 are read")
-    if n_bytes != _BASIC.size + _CHANNEL.size * n_channels or n_bytes > len(data) or not period:
+    if not (period and tick_rate):
+        raise FormatError(f"{path}: period {period} and {tick_rate} ticks/s cannot be right; the file is damaged")
+    if n_bytes != _BASIC.size + _CHANNEL.size * n_channels or n_bytes > len(data):
         raise FormatError(
             f"{path}: expected headers of {_BASIC.size} + {_CHANNEL.size} x {n_channels} channels bytes, the file says "
             f"{n_bytes} and has {len(data)}; it is damaged or its transfer was cut off"
@@ -206,14 +217,13 @@ class NsxFile:
         if size == self.header.n_bytes:
             raise FormatError(f"{self.path}: headers but no samples; was the recording stopped at once, or cut off?")
         stretches = self._packets(size) if self._one_packet_per_sample(size) else self._many_sample_blocks(size)
-        joined: list[DataBlock] = []
+        joined: list[list[DataBlock]] = []
         for block in stretches:
-            if joined and self._continues(joined[-1], block):
-                last = joined[-1]
-                joined[-1] = replace(last, n_samples=last.n_samples + block.n_samples, last_tick=block.last_tick)
+            if joined and self._continues(joined[-1][-1], block):
+                joined[-1].append(block)
             else:
-                joined.append(block)
-        return tuple(joined)
+                joined.append([block])
+        return tuple(DataBlock.joined(blocks) for blocks in joined)
 
     def _frame_bytes(self) -> int:
         return 2 * len(self.header.channels)
@@ -222,9 +232,9 @@ class NsxFile:
         return round(n_samples * self.header.tick_rate / self.header.sampling_rate)
 
     def _continues(self, last: DataBlock, block: DataBlock) -> bool:
-        """Whether `block` is the next sample of `last`, in time and, so that one stride serves both, in the file."""
-        adjoins = last.offset + last.n_samples * last.stride == block.offset and last.stride == block.stride
-        return adjoins and block.first_tick == last.last_tick + self._ticks(1)
+        """Whether `block` begins one sample after the last of `last`, to within half a sample."""
+        period = self.header.tick_rate / self.header.sampling_rate
+        return abs(block.first_tick - last.last_tick - period) <= period / 2
 
     def _one_packet_per_sample(self, size: int) -> bool:
         """Tell a PTP file, whose every sample has its own header, from one of long blocks."""
@@ -250,8 +260,8 @@ class NsxFile:
                 mark, tick, n = head.unpack(raw)
                 if mark != 1:
                     raise FormatError(
-                        f"{self.path}: expected a data block (byte 1) at byte {position}, found byte {mark}; the file is "
-                        "damaged from there on"
+                        f"{self.path}: expected a data block (byte 1) at byte {position}, found byte {mark}; the file "
+                        "is damaged from there on"
                     )
                 if n == 0:
                     raise self._cut_off(
@@ -260,7 +270,7 @@ class NsxFile:
                 position += head.size
                 if position + n * frame > size:
                     raise self._cut_off(f"{(size - position) // frame} of the {n} samples of the block at tick {tick}")
-                found.append(DataBlock(position, n, frame, tick, tick + self._ticks(n - 1)))
+                found.append(DataBlock(((position, n),), n, frame, tick, tick + self._ticks(n - 1)))
                 position += n * frame
         return found
 
@@ -276,7 +286,14 @@ class NsxFile:
         count, rest = divmod(size - self.header.n_bytes, stride)
         if rest:
             raise self._cut_off(f"{count} packets of {stride} bytes and {rest} bytes more")
-        packet = np.dtype({"names": ["mark", "tick", "n"], "formats": ["u1", "<u8", "<u4"], "offsets": [0, 1, 9], "itemsize": stride})  # fmt: skip
+        packet = np.dtype(
+            {
+                "names": ["mark", "tick", "n"],
+                "formats": ["u1", "<u8", "<u4"],
+                "offsets": [0, 1, 9],
+                "itemsize": stride,
+            }
+        )
         packets = np.memmap(self.path, packet, "r", self.header.n_bytes, (count,))
         period = self.header.tick_rate / self.header.sampling_rate
         starts, previous = [0], None
@@ -290,7 +307,7 @@ class NsxFile:
             previous = ticks[-1]
         return [
             DataBlock(
-                self.header.n_bytes + first * stride + 13,
+                ((self.header.n_bytes + first * stride + 13, stop - first),),
                 stop - first,
                 stride,
                 int(packets["tick"][first]),
@@ -306,13 +323,24 @@ class NsxFile:
         -------
         ndarray of int16, shape (stop - start, n_channels)
         """
-        count = (stop - start) * block.stride
+        parts, before = [], 0
+        for offset, n in block.pieces:
+            first, last = max(0, start - before), min(n, stop - before)
+            if first < last:
+                parts.append(self._read_piece(offset + first * block.stride, last - first, block.stride))
+            before += n
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.header.channels)), "<i2")
+
+    def _read_piece(self, offset: int, n_samples: int, stride: int) -> np.ndarray:
+        count = n_samples * stride
         # Bytes between the last sample read and the next (a packet's header) need not exist at the file's end.
-        wanted = count - (block.stride - self._frame_bytes())
+        wanted = count - (stride - self._frame_bytes())
         with open(self.path, "rb") as file:
-            file.seek(block.offset + start * block.stride)
+            file.seek(offset)
             raw = file.read(wanted)
         if len(raw) != wanted:
-            raise self._cut_off(f"{len(raw)} of {wanted} bytes at sample {start}; it changed while it was read")
-        buffer = np.frombuffer(raw.ljust(count, b"\0") if count > wanted else raw, np.uint8).reshape(-1, block.stride)
+            raise self._cut_off(f"{len(raw)} of {wanted} bytes at byte {offset}; it changed while it was read")
+        buffer = np.frombuffer(raw.ljust(count, b"\0") if count > wanted else raw, np.uint8).reshape(-1, stride)
         return np.ascontiguousarray(buffer[:, : self._frame_bytes()]).view("<i2")

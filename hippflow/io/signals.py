@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .atomic import whole_file
-from .products import decode, open_hickle
+from .products import decode, open_hickle, value_node
 
 INT16 = np.iinfo(np.int16)
 
@@ -215,11 +215,10 @@ def open_signal(path: str | Path) -> Iterator[Signal]:
     """
     with open_hickle(path) as file:
         node = file["data"]
-        names = {name.strip("'\""): name for name in node}
+        names = {name.strip("'\""): name for name in node} if isinstance(node, h5py.Group) else {}
         if "data" not in names or "analogInfo" not in names:
             raise FormatError(f"{path}: expected a signal with 'data' and 'analogInfo', found {sorted(names)}")
-        dataset = node[names["data"]]
-        if isinstance(dataset, h5py.Group):  # layout 4 keeps a dictionary's values in groups
-            dataset = dataset["data"]
-        info = decode(file, node[names["analogInfo"]])
-        yield Signal(Path(path), dataset, info)
+        dataset, info = (value_node(node[names[name]]) for name in ("data", "analogInfo"))
+        if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
+            raise FormatError(f"{path}: expected a signal, one array of samples, as 'data', found something else")
+        yield Signal(Path(path), dataset, decode(file, info))

@@ -56,7 +56,7 @@ def write_filtered(
             "ProbeInfo": str(signal.info.get("ProbeInfo", "raw")).replace("raw", prefix),
             "BitGain": float(signal.info.get("BitGain", 0.25)),
             "Segments": _segments_after(signal, lengths, rate),
-            "TickRate": signal.tick_rate,
+            "TickRate": signal.info.get("TickRate", signal.sampling_rate),
         }
         fields = base_fields(product, "channel", args) | {"analogInfo": info, "numSets": 1}
         progress = Progress(sum(lengths) / rate, f"{Path(product).name} {info['ProbeInfo']}", "s of recording")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ log = logging.getLogger(__name__)
 READ_BYTES = 16 << 20
 #: Rows of a block that are transposed at a time, so that both sides stay in the cache.
 TILE_ROWS = 128
+#: What PyHipp calls the types of the amplifier's filters.
+FILTER_TYPES = {0: "None", 1: "Butterworth"}
 
 
 def _describe_gaps(blocks: tuple[DataBlock, ...], tick_rate: int) -> str:
-    ends = [(a.last_tick / tick_rate, b.first_tick / tick_rate) for a, b in zip(blocks, blocks[1:], strict=False)]
+    ends = [(a.last_tick / tick_rate, b.first_tick / tick_rate) for a, b in pairwise(blocks)]
     listed = ", ".join(f"{end:.3f} s to {start:.3f} s" for end, start in ends[:5])
     return listed + (f" and {len(ends) - 5} more" if len(ends) > 5 else "")
 
@@ -41,8 +44,8 @@ def _check_gaps(file: NsxFile, on_gap: str) -> None:
             f"{file.path}: expected one uninterrupted recording, found {len(blocks)} stretches (from {gaps}). "
             "Set rplsplit.on_gap to fill (bridge pauses) or segment (leave them out)"
         )
-    resets = [k for k in range(1, len(blocks)) if blocks[k].first_tick <= blocks[k - 1].last_tick]
-    if resets and on_gap == "fill":
+    is_set_back = any(_missing_samples(file, a, b) < 0 for a, b in pairwise(blocks))
+    if is_set_back and on_gap == "fill":
         raise GapError(
             f"{file.path}: the clock was set back during the recording (from {gaps}), which cannot be filled. "
             "Set rplsplit.on_gap to segment, or split the recording there"
@@ -75,7 +78,7 @@ def _segments(file: NsxFile, on_gap: str, start: int) -> np.ndarray:
     """Table of uninterrupted stretches: first sample, number of samples, first tick, last tick."""
     blocks = file.blocks
     if on_gap == "fill":
-        filled = sum(_missing_samples(file, a, b) for a, b in zip(blocks, blocks[1:], strict=False))
+        filled = sum(_missing_samples(file, a, b) for a, b in pairwise(blocks))
         n = sum(block.n_samples for block in blocks) + filled
         return np.array([[0, n, blocks[0].first_tick - start, blocks[-1].last_tick - start]], np.int64)
     first = np.cumsum([0, *(block.n_samples for block in blocks)])
@@ -92,7 +95,7 @@ def _filled_stretches(file: NsxFile, on_gap: str) -> np.ndarray:
     """Table of bridged pauses: first sample, number of samples."""
     rows, position = [], 0
     if on_gap == "fill":
-        for before, after in zip(file.blocks, file.blocks[1:], strict=False):
+        for before, after in pairwise(file.blocks):
             position += before.n_samples
             missing = _missing_samples(file, before, after)
             rows.append([position, missing])
@@ -106,10 +109,10 @@ def _analog_info(channel: NsxChannel, file: NsxFile, segments: np.ndarray, fille
         "Units": "uV",
         "HighFreqCorner": channel.high_corner,
         "HighFreqOrder": channel.high_order,
-        "HighFilterType": channel.high_type,
+        "HighFilterType": FILTER_TYPES.get(channel.high_type, str(channel.high_type)),
         "LowFreqCorner": channel.low_corner,
         "LowFreqOrder": channel.low_order,
-        "LowFilterType": channel.low_type,
+        "LowFilterType": FILTER_TYPES.get(channel.low_type, str(channel.low_type)),
         "ProbeInfo": channel.label,
         "BitGain": channel.gain,
         "Segments": segments,

@@ -83,5 +83,5 @@ def make_spiketrains(
     _remove_other_cells(channel, {row["cell"] for row in rows if row["num_spikes"]})
     columns = ["cell", "unit", "quality", "num_spikes", "firing_rate", "spiketrain"]
     with whole_file(cells) as part:
-        pd.DataFrame(rows, columns=columns).to_csv(part, index=False)
+        pd.DataFrame(rows, columns=columns).to_csv(part, index=False, float_format="%.6g")
     log.info("%s: %d cells, %d of them with spikes", cells, len(rows), sum(row["num_spikes"] > 0 for row in rows))

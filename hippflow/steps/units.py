@@ -59,5 +59,5 @@ def make_units(
     )
     for path, frame in ((metrics, measured), (units, table)):
         with whole_file(path) as part:
-            frame.to_csv(part)
+            frame.to_csv(part, float_format="%.6g")
     log.info("%s: %s", units, ", ".join(f"{n} {label}" for label, n in labels.value_counts().items()) or "no units")

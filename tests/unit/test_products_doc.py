@@ -1,0 +1,198 @@
+"""docs/products.md says what is in the files: every field and column, its type and its number of dimensions."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hippflow.day.names import highpass_args, lfp_args, product_name, spectrum_args
+from hippflow.demo.day import write_demo_day
+from hippflow.io.products import read_product
+from hippflow.steps.freqspectrum import make_freqspectrum
+from hippflow.steps.rplhighpass import make_rplhighpass
+from hippflow.steps.rpllfp import make_rpllfp
+from hippflow.steps.rplparallel import make_rplparallel
+from hippflow.steps.rplsplit import make_rplraw
+from hippflow.steps.sorting import make_sorting
+from hippflow.steps.spiketrain import make_spiketrains
+from hippflow.steps.units import make_units
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "products.md"
+
+#: Section of the document -> products that it describes, below the day's results.
+PRODUCTS = {
+    "rplparallel": ["session*/rplparallel_d41d.hkl"],
+    "rplraw": ["*/array*/channel*/rplraw_d41d.hkl"],
+    "rpllfp": ["*/array*/channel*/rpllfp_6eca.hkl"],
+    "rplhighpass": ["*/array*/channel*/rplhighpass_b59f.hkl"],
+    "freqspectrum": [
+        "session*/array*/channel*/freqspectrum_9c80.hkl",
+        "session*/array*/channel*/freqspectrum_660e.hkl",
+    ],
+    "sorting (firings.hkl)": ["mountains/channel*/firings.hkl"],
+    "spiketrain (cells.csv, cellNN/...)": ["session*/array*/channel*/cell*/spiketrain_d41d.hkl"],
+}
+TABLES = {
+    ("units (units.csv, metrics.csv, templates.hkl)", "units.csv"): "mountains/channel*/units.csv",
+    ("units (units.csv, metrics.csv, templates.hkl)", "metrics.csv"): "mountains/channel*/metrics.csv",
+    ("spiketrain (cells.csv, cellNN/...)", "cells.csv"): "session*/array*/channel*/cells.csv",
+}
+#: Products that are no PyHipp objects.
+PLAIN = {"sorting (firings.hkl)"}
+COMMON = "Fields of every PyHipp object"
+#: Dictionaries whose keys are data.
+OPEN = {"array_dict"}
+
+SORTING = {
+    "sorter": "mountainsort5",
+    "detect_threshold": 4,
+    "detect_sign": 0,
+    "detect_interval_ms": 1.0,
+    "n_features": 10,
+    "clip_size": 50,
+    "artifact_threshold": 10,
+    "artifact_chunk": 2000,
+    "sorter_parameters": {},
+    "seed": 0,
+}
+LFP = {"resample_rate": 1000, "order": 8, "band": [1, 150]}
+HIGHPASS = {"order": 8, "band": [500, 7500]}
+SPLIT = {"raw_label": r"raw (\d+)", "first_connector": 0, "on_gap": "error"}
+SPECTRA = {"lfp_points_per_window": 2000, "highpass_points_per_window": 3000}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """All products of two channels, 4 s of navigation and 2 s of fixation; signals of one channel in int16 as well."""
+    day = write_demo_day(tmp_path_factory.mktemp("raw"), channels=[9, 31], seconds=4)
+    folder = tmp_path_factory.mktemp("results") / "picasso" / "20181105"
+    channels = ["array01/channel009", "array01/channel031"]
+    names = {
+        "raw": product_name("rplraw"),
+        "lfp": product_name("rpllfp", lfp_args(LFP)),
+        "highpass": product_name("rplhighpass", highpass_args(HIGHPASS)),
+    }
+    for session, stem in (("session01", "181105_Block1"), ("sessioneye", "181105_DST")):
+        nev, nsx = day / session / f"{stem}.nev", day / session / f"{stem}.ns5"
+        parallel = folder / session / product_name("rplparallel")
+        make_rplparallel(nev, parallel, unfinished_trial="drop", no_markers="allow")
+        raws = [folder / session / channel / names["raw"] for channel in channels]
+        make_rplraw(nsx, raws, nev=nev, dtype="float32", **SPLIT)
+        for raw in raws:
+            make_rpllfp(raw, raw.with_name(names["lfp"]), dtype="float32", **LFP)
+            make_rplhighpass(raw, raw.with_name(names["highpass"]), dtype="float32", **HIGHPASS)
+            for signal in ("lfp", "highpass"):
+                args = spectrum_args(signal, SPECTRA)
+                make_freqspectrum(
+                    raw.with_name(names[signal]), raw.with_name(product_name("freqspectrum", args)), args=args
+                )
+    small = folder / "int16" / "array01" / "channel009" / names["raw"]
+    make_rplraw(nsx, [small], nev=nev, dtype="int16", **SPLIT)
+    make_rpllfp(small, small.with_name(names["lfp"]), dtype="int16", **LFP)
+    make_rplhighpass(small, small.with_name(names["highpass"]), dtype="int16", **HIGHPASS)
+    for channel in channels:
+        highpass = [folder / session / channel / names["highpass"] for session in ("session01", "sessioneye")]
+        sorted_ = folder / "mountains" / channel[-10:]
+        files = [sorted_ / name for name in ("firings.hkl", "units.csv", "metrics.csv", "templates.hkl")]
+        make_sorting(highpass, files[0], **SORTING)
+        make_units(highpass, *files, template_size=150, isi_ms=2.0, min_snr=4.5, min_sd_ratio=0.5, max_isi_share=0.005)
+        for signal in highpass:
+            make_spiketrains(files[0], files[1], signal, signal.with_name("cells.csv"), selection="all")
+    return folder
+
+
+def _sections():
+    """Return the text below every heading of the second level."""
+    parts = re.split(r"^## (.+)$", DOCUMENT.read_text(), flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _rows(text, first_column):
+    """Return the rows of all tables of `text` whose first column has this name, without marks."""
+    rows, inside = [], False
+    for line in text.splitlines():
+        cells = [cell.strip().replace("`", "") for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|"):
+            inside = False
+        elif cells[0] == first_column:
+            inside = True
+        elif inside and not set(cells[0]) <= set("-: "):
+            rows.append(cells)
+    return rows
+
+
+def _flat(fields, prefix=""):
+    """Yield name and value of all fields, those of dictionaries as analogInfo.SampleRate."""
+    for name, value in fields.items():
+        yield prefix + name, value
+        if isinstance(value, dict) and name not in OPEN:
+            yield from _flat(value, f"{prefix}{name}.")
+
+
+def _type_and_shape(value):
+    """Describe a value as the document does."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array", value.ndim
+    if isinstance(value, list) and value:
+        kind, dimensions = _type_and_shape(value[0])
+        return f"list of {kind}", dimensions
+    return ("None" if value is None else type(value).__name__), 0
+
+
+def _dimensions(shape):
+    return len([part for part in shape.strip("()").split(",") if part.strip()]) if shape.startswith("(") else 0
+
+
+def _is_documented(value, kinds, shape):
+    """Say whether one of the types in the document, separated by ' or ', fits; an empty list fits every list."""
+    kind, dimensions = _type_and_shape(value)
+    fits = [k for k in kinds.split(" or ") if k == kind or (kind == "list" and k.startswith("list"))]
+    return bool(fits) and (not dimensions or dimensions == _dimensions(shape))
+
+
+@pytest.mark.parametrize("section", PRODUCTS)
+def test_every_field_is_documented_and_every_documented_field_exists(results, section):
+    sections = _sections()
+    text = sections[section] + ("" if section in PLAIN else sections[COMMON])
+    documented = {name: (kinds, shape) for name, kinds, shape, *_ in _rows(text, "Field")}
+    files = [path for pattern in PRODUCTS[section] for path in results.glob(pattern)]
+    assert files
+    found = set()
+    for path in files:
+        for name, value in _flat(read_product(path)):
+            found.add(name)
+            assert name in documented, f"{path.name}: {name} = {value!r} is not in docs/products.md"
+            assert _is_documented(value, *documented[name]), f"{path.name}: {name}: {value!r} is no {documented[name]}"
+    assert not set(documented) - found, "documented, but in no file"
+
+
+@pytest.mark.parametrize(("section", "table"), TABLES)
+def test_every_column_is_documented_and_every_documented_column_exists(results, section, table):
+    text = _sections()[section].partition(f"### {table}")[2].partition("\n### ")[0]
+    documented = [name for name, *_ in _rows(text, "Column")]
+    for path in results.glob(TABLES[section, table]):
+        columns = [re.sub(r"_session(\d\d|eye)$", "_<session>", name) for name in pd.read_csv(path).columns]
+        assert list(dict.fromkeys(columns)) == documented
+
+
+def test_templates_are_as_documented(results):
+    for path in results.glob("mountains/channel*/templates.hkl"):
+        templates = read_product(path)
+        assert templates.dtype == np.float32
+        assert templates.shape[:2] == (1, 150)
+        assert templates.shape[2] == len(pd.read_csv(path.with_name("units.csv")))
+
+
+def test_file_names_are_in_the_table_of_names(results):
+    documented = {name for row in _rows(_sections()["File names"], "File") for name in row[0].split(", ")}
+    for path in results.rglob("*.*"):
+        assert re.sub(r"cell\d\d", "cellNN", path.name) in documented
+
+
+def test_spiketrain_csv_holds_the_times_of_the_product(results):
+    for path in results.glob("session*/array*/channel*/cell*/spiketrain.csv"):
+        times = np.loadtxt(path, delimiter=",", ndmin=1)
+        product = read_product(path.with_name("spiketrain_d41d.hkl"))
+        assert np.allclose(times, product["spiketimes"][0], rtol=0, atol=1e-6)
