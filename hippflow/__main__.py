@@ -1,5 +1,5 @@
 """Run hippflow as ``python -m hippflow``."""
 
-from .cli import main
+from hippflow.cli import main
 
 main()

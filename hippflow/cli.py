@@ -5,14 +5,14 @@ import logging
 import sys
 from pathlib import Path
 
-from . import __version__
-from .errors import HippflowError
-from .progress import format_duration
+from hippflow import __version__
+from hippflow.errors import HippflowError
+from hippflow.progress import format_duration
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from .day.selection import parse_channels
-    from .demo.day import EXERCISE_CHANNELS, write_demo_day
+    from hippflow.day.selection import parse_channels
+    from hippflow.demo.day import EXERCISE_CHANNELS, write_demo_day
 
     if arguments.channels is None:
         channels = EXERCISE_CHANNELS
@@ -29,7 +29,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _example(arguments: argparse.Namespace) -> None:
-    from .example import lay_out_example
+    from hippflow.example import lay_out_example
 
     config = lay_out_example(arguments.folder)
     print(f"A real recording is in {Path(arguments.folder) / 'data'}.")

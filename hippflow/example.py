@@ -13,8 +13,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from .errors import HippflowError
-from .io.atomic import whole_file
+from hippflow.errors import HippflowError
+from hippflow.io.atomic import whole_file
 
 PACKAGE, VERSION = "ezmsg-neo", "0.7.1"
 ARCHIVE_SHA256 = "df6cfbe87d588007abd1ab7a7a12992800e3dc8f9bb6dfdce0473e2f7a7965c4"
@@ -77,12 +77,14 @@ def lay_out_example(folder: str | Path) -> Path:
     session = folder / "data" / SESSION
     targets = [session / f"{STEM}{suffix}" for suffix in (".nev", ".ns6")]
     if not all(target.exists() for target in targets):
-        with tempfile.TemporaryDirectory() as temporary:
-            with tarfile.open(download_archive(Path(temporary))) as archive:
-                for target in targets:
-                    member = f"ezmsg_neo-{VERSION}/tests/data/blackrock/{target.name}"
-                    with archive.extractfile(member) as source, whole_file(target) as part, open(part, "wb") as sink:
-                        shutil.copyfileobj(source, sink)
+        with (
+            tempfile.TemporaryDirectory() as temporary,
+            tarfile.open(download_archive(Path(temporary))) as archive,
+        ):
+            for target in targets:
+                member = f"ezmsg_neo-{VERSION}/tests/data/blackrock/{target.name}"
+                with archive.extractfile(member) as source, whole_file(target) as part, open(part, "wb") as sink:
+                    shutil.copyfileobj(source, sink)
     config = folder / "config.yaml"
     with whole_file(config) as part:
         part.write_text(CONFIG.format(folder=folder))

@@ -149,8 +149,8 @@ def get_streaming_memory(wildcards, attempt):
 
 
 def get_sorting_memory(wildcards, attempt):
-    """Memory of a sorting: the sorter holds the whole day of one channel, some 16 bytes a sample."""
-    return int(1500 + get_seconds(wildcards) * 30000 * 16 / 1e6) * attempt
+    """Memory of a sorting: the sorter holds the whole day of one channel, some 20 bytes a sample."""
+    return int(1500 + get_seconds(wildcards) * 30000 * 20 / 1e6) * attempt
 
 
 def get_split_runtime(wildcards, attempt):

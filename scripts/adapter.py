@@ -51,7 +51,7 @@ def job(names: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
     """
     if "snakemake" in names:
         run = names["snakemake"]
-        params = {name: run.params[name] for name in run.params.keys()}
+        params = dict(run.params.items())
     else:
         run = _from_command_line(sys.argv[1:])
         params = run.params_dict

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigError
-from .selection import nearest
+from hippflow.day.selection import nearest
+from hippflow.errors import ConfigError
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:

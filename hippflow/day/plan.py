@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CatalogError, ConfigError
-from ..io.atomic import whole_file
-from .catalog import Catalog, Session, build_catalog
-from .names import product_name
-from .selection import nearest
+from hippflow.day.catalog import Catalog, Session, build_catalog
+from hippflow.day.names import product_name
+from hippflow.day.selection import nearest
+from hippflow.errors import CatalogError, ConfigError
+from hippflow.io.atomic import whole_file
 
 #: Environment variable that leads the jobs of a run to its plan.
 PLAN_VARIABLE = "HIPPFLOW_PLAN"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import ConfigError
+from hippflow.errors import ConfigError
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 

@@ -121,7 +121,7 @@ def _channel_units(channel: int, role: str, sessions: Sequence[str], seed: int) 
                 snr=float(snr[label - 1]),
                 polarity=1 if positive else -1,
                 rate=float(rng.uniform(6, 12) if role == "absent" else rng.uniform(2, 15)),
-                refractory=int(rng.uniform(1.6, 2.5) * TICKS_PER_SECOND / 1000),
+                refractory=int(rng.uniform(2.1, 3.0) * TICKS_PER_SECOND / 1000),
                 shape=spike_shape(rng, 1 if positive else -1),
                 # the first label is the one missing, since that is what shifts naive numbering
                 sessions=tuple(sessions[:1] if role == "absent" and label == 1 else sessions),

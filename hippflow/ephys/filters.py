@@ -31,10 +31,10 @@ class SignalLike(Protocol):
     """A signal that can be longer than memory: it has a length and gives slices."""
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
 
     def __getitem__(self, index: slice, /) -> np.ndarray:
-        """Samples of a slice, shape (stop - start,), floating point, uV."""
+        """Return the samples of a slice, shape (stop - start,), floating point, uV."""
 
 
 def read_blocks(x: SignalLike, block: int = BLOCK) -> Iterator[np.ndarray]:
@@ -282,7 +282,7 @@ def _extend_odd(blocks: Iterable[np.ndarray], edge: int) -> Iterator[np.ndarray]
         part = next(blocks, None)
         if part is None:
             raise SignalError(
-                f"signal too short to filter: expected more than {edge} samples at the rate of the filter, found {found}"
+                f"signal too short to filter: needs more than {edge} samples at the rate of the filter, found {found}"
             )
         opening.append(part)
         found += len(part)

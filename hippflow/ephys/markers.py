@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import MarkerError
+from hippflow.errors import MarkerError
 
 SESSION_STARTS = (84, 204)
 FIXATION_START = 128

@@ -13,7 +13,8 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from hippflow.ephys.sorting import Sorting, noise_levels, one_thread
+from hippflow.ephys.sorters import one_thread
+from hippflow.ephys.sorting import Sorting, noise_levels
 from hippflow.errors import SignalError
 
 #: Columns of the table of metrics, in order.

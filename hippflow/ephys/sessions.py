@@ -83,9 +83,8 @@ def split_by_session(
         raise SortingError(f"{samples.size} spikes but {labels.size} labels")
     starts = session_starts(session_lengths)
     if samples.size and not (samples.min() >= 0 and samples.max() < starts[-1]):
-        raise SortingError(
-            f"spikes from sample {samples.min()} to {samples.max()}, but the sessions hold samples 0 to {starts[-1] - 1}"
-        )
+        found = f"{samples.min()} to {samples.max()}"
+        raise SortingError(f"sessions hold samples 0 to {starts[-1] - 1}, but the spikes are at {found}")
     order = np.argsort(samples, kind="stable")
     samples, labels = samples[order], labels[order]
     bounds = np.searchsorted(samples, starts)

@@ -4,22 +4,22 @@ What this does: masks artifacts as MountainLab does, runs MountainSort5 scheme 1
 the parameters of PyHipp's ``sort.sh`` (or any sorter that SpikeInterface can run),
 on one thread and from a fixed seed, and numbers the units in a defined order.
 
-What it does not: filter, read or write products, judge units
-(:mod:`hippflow.ephys.metrics`) or cut the day into sessions
-(:mod:`hippflow.ephys.sessions`).
+What it does not: filter, read or write products, judge units (:mod:`hippflow.ephys.metrics`)
+or cut the day into sessions (:mod:`hippflow.ephys.sessions`).
 """
 
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
+from hippflow.ephys.mountainsort import sort_scheme1
+from hippflow.ephys.sorters import check_installed, one_thread, run_spikeinterface
 from hippflow.ephys.units import mean_waveforms
 from hippflow.errors import SignalError, SortingError
 
@@ -28,6 +28,9 @@ MAD_OF_NORMAL = 0.6744897501960817
 
 #: Shortest signal that is sorted, in seconds: less says nothing about the noise.
 MIN_SECONDS = 1.0
+
+#: Samples that are held in double precision at a time.
+BLOCK = 2**20
 
 #: The rate at which PyHipp's clip of 50 samples was chosen, Hz.
 CLIP_RATE = 30000.0
@@ -121,6 +124,7 @@ def sort_spikes(
     detect_interval_ms: float = 1.0,
     n_features: int = 10,
     clip_size: int = 50,
+    n_starts: int = 5,
     artifact_threshold: float = 10.0,
     artifact_chunk: int = 2000,
     seed: int = 0,
@@ -135,12 +139,12 @@ def sort_spikes(
     ``detect_threshold * std / mad``. Where the median is 0 (simulated spikes without
     noise) the signal is divided by the standard deviation instead.
 
-    MountainSort4 also deleted spikes of a unit that follow another of it within the
-    detection interval; aligning the units to their peaks can bring two detections that
-    close together, so that is done here too.
+    MountainSort4 also deleted spikes that follow one of their unit within the detection
+    interval; aligning to peaks can bring two detections that close, so it is done here too.
 
-    Peak memory is the signal plus 13 bytes per sample (a float32 copy, and inside
-    MountainSort5 two more and a mask); another 60 kB per 100 spikes.
+    Peak memory is the signal plus 9 bytes per sample (two float32 copies and a mask), and
+    about 4 kB per spike and start, which isosplit6 0.1.4 never gives back: sort each
+    channel in a process of its own.
 
     Parameters
     ----------
@@ -152,7 +156,7 @@ def sort_spikes(
         "mountainsort5", or another that SpikeInterface can run here: "tridesclous2",
         "spykingcircus2", "simple", ... Such a sorter gets the masked, scaled signal, skips
         its own filter, and keeps its own detection: the arguments `detect_threshold` to
-        `clip_size` are for MountainSort5 alone.
+        `n_starts` are for MountainSort5 alone.
     detect_threshold : float
         In standard deviations of the unmasked signal, as in PyHipp.
     detect_sign : int
@@ -163,6 +167,9 @@ def sort_spikes(
         Principal components that are clustered.
     clip_size : int
         Samples at 30 kHz around a spike that are clustered; scaled to other rates.
+    n_starts : int
+        How often to cluster; the best result is kept. With 1, plain scheme 1
+        (:func:`hippflow.ephys.mountainsort.sort_scheme1`).
     artifact_threshold, artifact_chunk : float, int
         See :func:`mask_artifacts`.
     seed : int
@@ -194,7 +201,7 @@ def sort_spikes(
     std, mad = noise_levels(x, masked)
     own = sorter == "mountainsort5"
     if not own:
-        _check_sorter(sorter)
+        check_installed(sorter)
     samples, labels = np.empty(0, np.int64), np.empty(0, np.int64)
     if std > 0:
         with one_thread(seed), contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
@@ -213,9 +220,9 @@ def sort_spikes(
                         "npca_per_channel": n_features,
                         "npca_per_subdivision": n_features,
                     }
-                    samples, labels = _mountainsort5(x, sampling_rate, parameters | given)
+                    samples, labels = sort_scheme1(x, sampling_rate, parameters | given, n_starts=n_starts, seed=seed)
                 else:
-                    samples, labels = _spikeinterface(x, sampling_rate, sorter, seed, given, Path(folder))
+                    samples, labels = run_spikeinterface(x, sampling_rate, sorter, seed, given, Path(folder))
             except Exception as error:
                 # a sorter raises whatever it likes: what helps is its name and its own words
                 raise SortingError(f"sorter {sorter!r} failed: {type(error).__name__}: {error}") from error
@@ -248,10 +255,13 @@ def noise_levels(x: np.ndarray, masked: np.ndarray) -> tuple[float, float]:
     kept = x if len(bounds) == 1 else np.concatenate([x[start:stop] for start, stop in bounds])
     if not kept.size or kept.min() == kept.max():
         return 0.0, 0.0
-    deviation = np.abs(kept - np.median(kept))
+    deviation = kept - np.median(kept)
+    np.abs(deviation, out=deviation)
     mad = float(np.median(deviation, overwrite_input=True)) / MAD_OF_NORMAL
-    del deviation
-    return float(np.std(kept, dtype=np.float64)), mad
+    # in blocks: numpy's own would hold the signal in double precision
+    mean = kept.mean(dtype=np.float64)
+    squares = sum(float(np.sum(np.square(kept[i : i + BLOCK] - mean))) for i in range(0, len(kept), BLOCK))
+    return float(np.sqrt(squares / len(kept))), mad
 
 
 def _check(x: np.ndarray, sampling_rate: float) -> None:
@@ -264,92 +274,6 @@ def _check(x: np.ndarray, sampling_rate: float) -> None:
     # min and max carry a NaN and need no copy
     if not (np.isfinite(x.min()) and np.isfinite(x.max())):
         raise SignalError("signal has values that are not finite: repair or leave out the channel")
-
-
-def _check_sorter(sorter: str) -> None:
-    from spikeinterface.sorters import installed_sorters
-
-    installed = installed_sorters()
-    if sorter not in installed:
-        names = ", ".join(sorted(set(installed) | {"mountainsort5"}))
-        raise SortingError(f"sorter {sorter!r} is unknown or not installed; installed here: {names}")
-
-
-@contextlib.contextmanager
-def one_thread(seed: int) -> Iterator[None]:
-    """Run on one thread, every generator of numpy seeded; other numbers of threads round differently."""
-    # only libraries that are already loaded are limited, so what the sorters use comes first
-    import mountainsort5  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
-    default = seed
-
-    def seeded(seed: Any = None) -> np.random.Generator:
-        return fresh(default if seed is None else seed)
-
-    # sorters and metrics draw from generators of their own that they leave unseeded
-    state, fresh = np.random.get_state(), np.random.default_rng
-    np.random.seed(seed)
-    try:
-        with threadpool_limits(1), mock.patch("numpy.random.default_rng", seeded):
-            yield
-    finally:
-        np.random.set_state(state)
-
-
-def _mountainsort5(x: np.ndarray, sampling_rate: float, parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Run scheme 1 on a scaled signal (n,); returns samples and labels, in order."""
-    from mountainsort5 import Scheme1SortingParameters, sorting_scheme1
-    from spikeinterface.core import NumpyRecording
-
-    parameters = Scheme1SortingParameters(**parameters)
-    crossing = {-1: -x.min(), 1: x.max(), 0: max(-x.min(), x.max())}[parameters.detect_sign]
-    if crossing < parameters.detect_threshold:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    recording = NumpyRecording([x[:, None]], sampling_rate)
-    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
-    # a channel with a single event has no variance to explain
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _spikes(sorting_scheme1(recording, sorting_parameters=parameters))
-
-
-def _spikeinterface(
-    x: np.ndarray, sampling_rate: float, sorter: str, seed: int, given: dict[str, Any], folder: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run another sorter on a scaled signal (n,); returns samples and labels, in order."""
-    from spikeinterface.core import read_binary
-    from spikeinterface.sorters import get_default_sorter_params, run_sorter
-
-    # the signal is high-passed already, and there is nothing to correct motion by on one channel
-    wanted = {
-        "apply_preprocessing": False,
-        "apply_motion_correction": False,
-        "filter": False,
-        "seed": seed,
-        "whitening_seed": seed,
-        "job_kwargs": {"n_jobs": 1, "progress_bar": False},
-    }
-    known = get_default_sorter_params(sorter)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise SortingError(f"unknown parameters {unknown}; known: {sorted(known)}")
-    # run_sorter refuses a recording that lives in memory
-    x.tofile(folder / "signal.raw")
-    recording = read_binary(
-        folder / "signal.raw", sampling_rate, "float32", num_channels=1, gain_to_uV=1.0, offset_to_uV=0.0
-    )
-    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
-    recording.annotate(is_filtered=True)
-    parameters = {name: value for name, value in wanted.items() if name in known} | given
-    return _spikes(run_sorter(sorter, recording, folder=folder / "sorter", **parameters))
-
-
-def _spikes(sorting: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return samples and labels (from 0) of a SpikeInterface sorting, in order of time."""
-    spikes = sorting.to_spike_vector()
-    samples, labels = spikes["sample_index"].astype(np.int64), spikes["unit_index"].astype(np.int64)
-    order = np.lexsort((labels, samples))
-    return samples[order], labels[order]
 
 
 def _refractory(samples: np.ndarray, labels: np.ndarray, interval: int) -> np.ndarray:
@@ -366,7 +290,7 @@ def _refractory(samples: np.ndarray, labels: np.ndarray, interval: int) -> np.nd
 
 
 def _by_amplitude(x: np.ndarray, samples: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Number units 1..K from the largest mean waveform down; equal ones by their first spike."""
+    """Give units the numbers 1..K from the largest mean waveform down; equal ones by their first spike."""
     units, first, labels = np.unique(labels, return_index=True, return_inverse=True)
     if not units.size:
         return np.empty(0, np.int64)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import FormatError
+from hippflow.errors import FormatError
 
 _BASIC = struct.Struct("<8sBBHIIII16s32s256sI")
 _EPOCH_NANOSECONDS = 10**17

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import FormatError
+from hippflow.errors import FormatError
 
 _BASIC = struct.Struct("<8sBBI16s256sII16sI")
 _CHANNEL = struct.Struct("<2sH16sBBhhhh16sIIHIIH")

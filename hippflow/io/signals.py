@@ -15,9 +15,9 @@ import h5py
 import hickle
 import numpy as np
 
-from ..errors import FormatError
-from .atomic import whole_file
-from .products import decode, open_hickle, value_node
+from hippflow.errors import FormatError
+from hippflow.io.atomic import whole_file
+from hippflow.io.products import decode, open_hickle, value_node
 
 INT16 = np.iinfo(np.int16)
 

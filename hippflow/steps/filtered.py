@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..io.products import base_fields
-from ..io.signals import Signal, open_signal, write_signal
-from ..progress import Progress
+from hippflow.io.products import base_fields
+from hippflow.io.signals import Signal, open_signal, write_signal
+from hippflow.progress import Progress
 
 
 def write_filtered(

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ..ephys.spectrum import amplitude_spectrum
-from ..io.products import base_fields, write_product
-from ..io.signals import open_signal
+from hippflow.ephys.spectrum import amplitude_spectrum
+from hippflow.io.products import base_fields, write_product
+from hippflow.io.signals import open_signal
 
 
 def make_freqspectrum(signal: str | Path, product: str | Path, *, args: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ..day.names import highpass_args
-from ..ephys.highpass import highpass_blocks
-from .filtered import write_filtered
+from hippflow.day.names import highpass_args
+from hippflow.ephys.highpass import highpass_blocks
+from hippflow.steps.filtered import write_filtered
 
 
 def make_rplhighpass(raw: str | Path, product: str | Path, *, order: int, band: list[float], dtype: str) -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ..day.names import lfp_args
-from ..ephys.lfp import lfp_blocks, lfp_length
-from ..io.signals import open_signal
-from .filtered import write_filtered
+from hippflow.day.names import lfp_args
+from hippflow.ephys.lfp import lfp_blocks, lfp_length
+from hippflow.io.signals import open_signal
+from hippflow.steps.filtered import write_filtered
 
 
 def make_rpllfp(

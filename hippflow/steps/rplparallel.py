@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..ephys.markers import decode_markers
-from ..io.nev import read_digital_events
-from ..io.products import base_fields, write_product
+from hippflow.ephys.markers import decode_markers
+from hippflow.io.nev import read_digital_events
+from hippflow.io.products import base_fields, write_product
 
 log = logging.getLogger(__name__)
 

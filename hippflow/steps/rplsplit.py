@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..day.catalog import raw_channels
-from ..errors import CatalogError, GapError
-from ..io.nev import recording_start
-from ..io.nsx import DataBlock, NsxChannel, NsxFile
-from ..io.products import base_fields
-from ..io.signals import write_signal
-from ..progress import Progress
+from hippflow.day.catalog import raw_channels
+from hippflow.errors import CatalogError, GapError
+from hippflow.io.nev import recording_start
+from hippflow.io.nsx import DataBlock, NsxChannel, NsxFile
+from hippflow.io.products import base_fields
+from hippflow.io.signals import write_signal
+from hippflow.progress import Progress
 
 log = logging.getLogger(__name__)
 

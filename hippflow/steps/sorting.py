@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ephys.sorting import Sorting, sort_spikes
-from ..errors import SortingError
-from ..io.products import read_product, write_product
-from ..io.signals import open_signal
+from hippflow.ephys.sorting import Sorting, sort_spikes
+from hippflow.errors import SortingError
+from hippflow.io.products import read_product, write_product
+from hippflow.io.signals import open_signal
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..ephys.clock import sample_times
-from ..ephys.sessions import split_by_session
-from ..io.atomic import whole_file
-from ..io.products import base_fields, write_product
-from ..io.signals import open_signal
-from .sorting import read_sorting, session_name
+from hippflow.ephys.clock import sample_times
+from hippflow.ephys.sessions import split_by_session
+from hippflow.io.atomic import whole_file
+from hippflow.io.products import base_fields, write_product
+from hippflow.io.signals import open_signal
+from hippflow.steps.sorting import read_sorting, session_name
 
 log = logging.getLogger(__name__)
 

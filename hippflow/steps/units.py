@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..ephys.metrics import quality_labels, unit_metrics
-from ..ephys.sessions import split_by_session
-from ..ephys.units import mean_waveforms
-from ..io.atomic import whole_file
-from ..io.products import write_product
-from .sorting import read_day_signal, read_sorting
+from hippflow.ephys.metrics import quality_labels, unit_metrics
+from hippflow.ephys.sessions import split_by_session
+from hippflow.ephys.units import mean_waveforms
+from hippflow.io.atomic import whole_file
+from hippflow.io.products import write_product
+from hippflow.steps.sorting import read_day_signal, read_sorting
 
 log = logging.getLogger(__name__)
 
