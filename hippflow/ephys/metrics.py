@@ -151,15 +151,17 @@ def quality_labels(
     """Label units as good, multi-unit or noise; none is dropped.
 
     Noise is a unit that is too small, or whose amplitudes vary less than the noise does
-    because the detection threshold cut them. Of the others, one with too many short
-    intervals is several neurons.
+    because the detection threshold cut them; it cannot have cut those of a unit of twice
+    the least SNR. Of the others, one with too many short intervals is several neurons.
 
     Parameters
     ----------
     metrics : pandas.DataFrame
         From :func:`unit_metrics`.
-    min_snr, min_sd_ratio : float
-        Noise is below either.
+    min_snr : float
+        Noise is below it.
+    min_sd_ratio : float
+        Noise is below it too, at an SNR of less than ``2 * min_snr``.
     max_isi_share : float
         Multi-unit is above. What counts as short was chosen in :func:`unit_metrics`.
 
@@ -171,11 +173,12 @@ def quality_labels(
 
     Examples
     --------
-    >>> metrics = pd.DataFrame({"snr": [8, 8, 8, 4], "sd_ratio": [1, 1, 0.3, 1], "isi_share": [0, 0.01, 0, 0]})
-    >>> quality_labels(metrics).tolist()
-    ['good', 'multi-unit', 'noise', 'noise']
+    >>> rows = [(8, 1, 0), (8, 1, 0.01), (8, 0.3, 0), (4, 1, 0), (30, 0.3, 0)]
+    >>> quality_labels(pd.DataFrame(rows, columns=["snr", "sd_ratio", "isi_share"])).tolist()
+    ['good', 'multi-unit', 'noise', 'noise', 'good']
     """
-    noise = (metrics["snr"] < min_snr) | (metrics["sd_ratio"] < min_sd_ratio)
+    near_threshold = metrics["snr"] < 2 * min_snr
+    noise = (metrics["snr"] < min_snr) | (near_threshold & (metrics["sd_ratio"] < min_sd_ratio))
     several = metrics["isi_share"] > max_isi_share
     labels = np.where(noise, "noise", np.where(several, "multi-unit", "good"))
     return pd.Series(labels, index=metrics.index, name="quality", dtype="str")

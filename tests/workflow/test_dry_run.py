@@ -1,0 +1,148 @@
+"""What a dry run shows and refuses, and what the workflow's own checks say of it."""
+
+import shutil
+import subprocess
+import sys
+from datetime import date, timedelta
+
+import pytest
+import yaml
+
+from hippflow.demo.day import write_demo_day
+from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_nsx
+
+RULES = {"all", "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_demo_day(root, channels=[9, 34], seconds=2)
+    return root
+
+
+def test_the_rule_graph_and_the_dag_are_drawn(workflow, data):
+    for option in ("--rulegraph", "--dag"):
+        drawn = workflow.run(option, "--config", f"data={data}").output
+        assert "digraph snakemake_dag" in drawn
+        assert all(rule in drawn for rule in RULES)
+
+
+def test_the_rules_are_clean(workflow):
+    """snakemake --lint finds nothing, with no recording at hand."""
+    linted = workflow.run("--lint").output
+    assert "in a good condition" in linted
+    formatted = subprocess.run(
+        [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"], cwd=workflow.folder, capture_output=True
+    )
+    assert formatted.returncode == 0, formatted.stderr.decode()
+
+
+def test_every_rule_has_the_same_keys_in_the_same_order(workflow):
+    order = ["input", "output", "params", "log", "benchmark", "threads", "resources", "message", "script"]
+    others = {"name", "wildcard_constraints", "conda"}
+    for file in ("ripple", "sorting"):
+        text = (workflow.folder / f"rules/{file}.smk").read_text()
+        for rule in text.split("rule")[1:]:
+            keys = [line.strip().rstrip(":") for line in rule.splitlines() if line.rstrip().endswith(":")]
+            keys += [line.strip().split(":")[0] for line in rule.splitlines() if line.strip().startswith("threads:")]
+            keys = [key for key in keys if key in order]
+            if keys:
+                assert sorted(keys, key=order.index) == [key for key in order if key in keys]
+                assert set(order) - set(keys) == set(), rule
+        assert others
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["rpllfp={ordr: 8}"], "config.yaml: rpllfp.ordr: unknown key; nearest valid key: rpllfp.order"),
+        (["chanels=9"], "config.yaml: chanels: unknown key; nearest valid key: channels"),
+        (["rpllfp={order: eight}"], "config.yaml: rpllfp.order: expected a whole number, found 'eight'"),
+        (["rplhighpass={band: [500, 15000]}"], "rplhighpass.band: 15000 Hz is not below half the 30000 Hz of"),
+        (["rpllfp={resample_rate: 1001}"], "which is no multiple of 1001; nearest: 1000"),
+        (["rplsplit={on_gap: ignore}"], "rplsplit.on_gap: 'ignore' is not one of error, fill, segment"),
+        (["sorting={sorter: tridesclus2}"], "'tridesclus2' is no sorter of SpikeInterface; nearest: tridesclous2"),
+        (["channels=[9, 35]"], "channels: 35 is not in the recording of picasso/20181105 (2 channels; nearest: 34)"),
+        (["channels=50-60"], "channels: none of 50-60 is in the recording of picasso/20181105"),
+        (["days=20181106"], "days: 20181106 is not in"),
+        (["sessions=session2"], "sessions: session2 is not in"),
+        (["subjects=pablo"], "subjects: pablo is not in"),
+    ],
+)
+def test_a_wrong_setting_stops_before_anything_runs(workflow, data, settings, message):
+    run = workflow.run("--config", f"data={data}", *settings, status=1)
+    assert message in run.output
+    assert run.jobs == []
+    assert not (workflow.folder / "results").exists()
+
+
+def test_a_target_that_is_not_there_is_refused(workflow, data):
+    run = workflow.run("--dry-run", "channel/20181105/035", "--config", f"data={data}", status=1)
+    assert "channel/20181105/035: no channel '035' is selected on 20181105 (2 are); nearest: 34" in run.output
+    run = workflow.run("--dry-run", "channel/20181106/009", "--config", f"data={data}", status=1)
+    assert "nearest: 20181105" in run.output
+
+
+def test_without_recordings_it_says_what_to_do(workflow):
+    run = workflow.run("--dry-run", status=1)
+    assert "data: expected the folder of raw recordings" in run.output
+    assert "hippflow demo data" in run.output
+
+
+@pytest.fixture(scope="module")
+def tree_of_headers(tmp_path_factory):
+    """45 days of two sessions of 124 channels, whose files end with their headers: there is no signal to read."""
+    root = tmp_path_factory.mktemp("headers")
+    channels = [analog_channel(n) for n in range(1, 5)] + [raw_channel(n) for n in range(1, 125)]
+    write_nsx(root / "a.ns5", channels, iter([]))
+    write_nev(root / "a.nev", [], channels=channels)
+    headers = (root / "a.ns5").read_bytes()[: 314 + 66 * len(channels)]
+    for k in range(45):
+        day = f"{date(2018, 11, 1) + timedelta(k):%Y%m%d}"
+        for session in ("session01", "sessioneye"):
+            folder = root / "data" / "picasso" / day / session
+            folder.mkdir(parents=True)
+            (folder / f"{day[2:]}.ns5").write_bytes(headers)
+            shutil.copy(root / "a.nev", folder / f"{day[2:]}.nev")
+    return root / "data"
+
+
+@pytest.mark.slow
+def test_a_dry_run_lists_every_job_of_45_days_and_reads_no_signal(workflow, tree_of_headers):
+    output = workflow.run(
+        "--dry-run", "--quiet", "rules", "reason", "--", "all", "--config", f"data={tree_of_headers}"
+    ).output
+    counts = {
+        words[0]: int(words[1])
+        for line in output.splitlines()
+        if len(words := line.split()) == 2 and words[1].isdigit()
+    }
+    sessions, channels = 90, 45 * 124
+    assert counts == {
+        "rplparallel": sessions,
+        "rplsplit": sessions,
+        "rpllfp": 2 * channels,
+        "rplhighpass": 2 * channels,
+        "freqspectrum": 4 * channels,
+        "sorting": channels,
+        "units": channels,
+        "spiketrain": 2 * channels,
+        "all": 1,
+        "total": 2 * sessions + 12 * channels + 1,
+    }
+
+
+def test_one_day_of_a_tree_of_headers_is_listed_channel_by_channel(workflow, tree_of_headers):
+    jobs = workflow.plan("--config", f"data={tree_of_headers}", "days=20181105")
+    assert len(jobs) == 2 * 2 + 12 * 124
+    for number in range(1, 125):
+        folder = f"array{(number - 1) // 32 + 1:02d}/channel{number:03d}"
+        assert f"LFP of picasso/20181105/session01/{folder}" in jobs
+        assert f"Spike sorting of picasso/20181105, channel {number:03d}" in jobs
+
+
+def test_the_configuration_that_is_shipped_is_valid(workflow):
+    config = yaml.safe_load((workflow.folder / "config.yaml").read_text())
+    assert config["data"] == "data"
+    assert config["channels"] == "all"
