@@ -40,6 +40,12 @@ test: .venv/complete
 check: .venv/complete
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules && $(BIN)/snakemake --lint
 
+# Needs Graphviz (apt install graphviz); the picture is in the repository.
+rulegraph: .venv/complete
+	@test -f demo/data/picasso/20181105/truth.npz || $(BIN)/hippflow demo demo/data
+	@$(BIN)/snakemake --rulegraph --config data=demo/data results=demo/results 2>/dev/null \
+	  | dot -Tsvg -Grankdir=LR -Nfontname=Helvetica -Gbgcolor=white > docs/rulegraph.svg
+
 lock:
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --editable '.[imaging,behaviour,cluster,outputs,test]'

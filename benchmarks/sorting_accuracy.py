@@ -8,6 +8,8 @@ true units, TP / (TP + FP + FN) with 0.5 ms tolerance.
 """
 
 import argparse
+import contextlib
+import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +41,14 @@ def highpass_days(folder: Path, seed: int, n_channels: int, seconds: float) -> I
         found = {n: path for n, (_, path) in raw_channels(read_nsx_header(nsx), LABEL, 0).items()}
         raws = {n: folder / session / path / "rplraw_d41d.hkl" for n, path in found.items()}
         make_rplraw(
-            nsx, list(map(str, raws.values())), nev=None, raw_label=LABEL, first_connector=0, on_gap="error", dtype="float32"
-        )  # fmt: skip
+            nsx,
+            list(map(str, raws.values())),
+            nev=None,
+            raw_label=LABEL,
+            first_connector=0,
+            on_gap="error",
+            dtype="float32",
+        )
         for number, raw in raws.items():
             product = raw.with_name("rplhighpass_b59f.hkl")
             make_rplhighpass(raw, product, order=8, band=[500, 7500], dtype="float32")
@@ -74,7 +82,7 @@ def sort_directly(signal: np.ndarray) -> dict[int, np.ndarray]:
         npca_per_channel=10,
         npca_per_subdivision=10,
     )
-    with one_thread(0):
+    with one_thread(0), contextlib.redirect_stdout(io.StringIO()):
         sorting = mountainsort5.sorting_scheme1(recording, sorting_parameters=parameters)
     return {int(unit): sorting.get_unit_spike_train(unit) for unit in sorting.unit_ids}
 

@@ -185,12 +185,12 @@ def get_channel_products(session, number):
 
 def get_day_channel_products(day, number):
     """Everything that is made of one channel on one day."""
-    return [
-        product
-        for session in DAYS[day]
-        if number in session.channels
-        for product in get_channel_products(session, number)
-    ]
+    recorded = [session for session in DAYS[day] if number in session.channels]
+    names = ["firings.hkl", "units.csv", "metrics.csv", "templates.hkl"]
+    products = [results(day, f"mountains/channel{number:03d}", name) for name in names]
+    for session in recorded:
+        products += get_channel_products(session, number)
+    return products
 
 
 def get_day_products(day):

@@ -9,14 +9,17 @@ it takes the same from its command line, to look into one job alone:
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import yaml
 
 from hippflow.errors import HippflowError
+
+log = logging.getLogger("hippflow.job")
 
 
 def _from_command_line(arguments: list[str]) -> SimpleNamespace:
@@ -33,6 +36,19 @@ def _from_command_line(arguments: list[str]) -> SimpleNamespace:
         params_dict=sections["params"],
         log=[],
     )
+
+
+def _start_log(files: Iterable[str]) -> None:
+    """Log to the terminal, where an error is its message alone, and to the job's log, which has everything."""
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.DEBUG if os.environ.get("HIPPFLOW_DEBUG") else logging.INFO)
+    handlers: list[logging.Handler] = [terminal]
+    for path in files:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w"))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    logging.getLogger("hippflow").setLevel(logging.DEBUG)
+    logging.captureWarnings(True)
 
 
 @contextmanager
@@ -55,18 +71,13 @@ def job(names: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
     else:
         run = _from_command_line(sys.argv[1:])
         params = run.params_dict
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    handlers += [logging.FileHandler(path, mode="w") for path in run.log]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
-    logging.captureWarnings(True)
+    _start_log(run.log)
     try:
         yield run.input, run.output, params
     except HippflowError as error:
-        logging.error("%s: %s", type(error).__name__, error)
-        logging.debug("raised at", exc_info=True)
-        if os.environ.get("HIPPFLOW_DEBUG"):
-            raise
+        log.error("%s: %s", type(error).__name__, error)
+        log.debug("It was raised here:", exc_info=True)
         sys.exit(1)
     except Exception:
-        logging.exception("unexpected error, a defect of hippflow: please report it with this log")
-        sys.exit(1)
+        log.exception("Unexpected error, a defect of hippflow: please report it with this log.")
+        raise

@@ -72,21 +72,18 @@ def test_a_second_run_has_nothing_to_do(finished):
     [
         (f"session01/{FOLDERS[34]}/cells.csv", cells(34, sessions=["session01"])),
         (f"session01/{FOLDERS[34]}/freqspectrum_9c80.hkl", spectra(34, sessions=["session01"], each=1)),
-        (f"sessioneye/{FOLDERS[9]}/rpllfp_6eca.hkl", lfp(9, sessions=["sessioneye"])),
-        ("mountains/channel120/units.csv", []),
+        (
+            f"sessioneye/{FOLDERS[9]}/rpllfp_6eca.hkl",
+            lfp(9, sessions=["sessioneye"]) + spectra(9, sessions=["sessioneye"], each=1),
+        ),
+        ("mountains/channel120/units.csv", units(120) + cells(120)),
+        ("mountains/channel120/firings.hkl", sorting(120) + units(120) + cells(120)),
         ("session01/rplparallel_d41d.hkl", markers("session01")),
     ],
 )
 def test_a_deleted_product_is_made_again_and_what_depends_on_it(done, deleted, jobs):
     done.product(deleted).unlink()
-    planned = done.plan()
-    if "rpllfp" in deleted:
-        jobs = sorted(jobs + spectra(9, sessions=["sessioneye"], each=1))
-    if "units.csv" in deleted:
-        # nobody but the session's cells asks for it, and they are there
-        planned = done.plan(f"results/{DAY}/{deleted}")
-        jobs = units(120)
-    assert planned == sorted(jobs)
+    assert done.plan() == sorted(jobs)
 
 
 def test_a_deleted_raw_signal_is_split_out_alone(done):
