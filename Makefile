@@ -15,7 +15,7 @@ BIN := .venv/bin
 	@echo "Setting up .venv from requirements.lock (some minutes, once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hippflow needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock --editable .
 	@touch $@
 	@echo "Setting up .venv: done."
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from hippflow.day.config import check_config, load_schema
-from hippflow.day.names import (
+from hippflow.names import (
     highpass_args,
     argument_hash,
     lfp_args,

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hippflow.day.names import DAY, SESSION, SUBJECT
 from hippflow.day.selection import select_channels, select_names
 from hippflow.errors import CatalogError
 from hippflow.io.nsx import NsxHeader, read_nsx_header
+from hippflow.names import DAY, SESSION, SUBJECT
 
 
 @dataclass(frozen=True)

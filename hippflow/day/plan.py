@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hippflow.day.catalog import Catalog, Session, build_catalog
-from hippflow.day.names import product_name
 from hippflow.day.selection import nearest
 from hippflow.errors import CatalogError, ConfigError
 from hippflow.io.atomic import whole_file
+from hippflow.names import product_name
 
 #: Environment variable that leads the jobs of a run to its plan.
 PLAN_VARIABLE = "HIPPFLOW_PLAN"

@@ -77,7 +77,8 @@ def amplitude_spectrum(x: SignalLike, sampling_rate: float, points_per_window: i
         raise ConfigError(f"points_per_window: expected at least 2 samples, found {points_per_window}")
     if len(x) < points_per_window:
         raise SignalError(
-            f"signal too short for a spectrum: needs one window of {points_per_window} samples, found {len(x)}"
+            f"signal too short for a spectrum: expected at least one window of {points_per_window} samples, "
+            f"found {len(x)}"
         )
     nfft = 1 << (points_per_window - 1).bit_length()
     n_windows = 0

@@ -15,9 +15,9 @@ import h5py
 import hickle
 import numpy as np
 
-from hippflow.day.names import LEVEL_DEPTH
 from hippflow.errors import FormatError
 from hippflow.io.atomic import whole_file
+from hippflow.names import LEVEL_DEPTH
 
 
 def base_fields(path: str | Path, level: str, args: dict[str, Any] | None = None) -> dict[str, Any]:

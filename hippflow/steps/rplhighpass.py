@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hippflow.day.names import highpass_args
 from hippflow.ephys.highpass import highpass_blocks
+from hippflow.names import highpass_args
 from hippflow.steps.filtered import write_filtered
 
 

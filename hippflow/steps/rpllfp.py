@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from hippflow.day.names import lfp_args
 from hippflow.ephys.lfp import lfp_blocks, lfp_length
 from hippflow.io.signals import open_signal
+from hippflow.names import lfp_args
 from hippflow.steps.filtered import write_filtered
 
 

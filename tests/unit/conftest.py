@@ -1,8 +1,8 @@
 import pytest
 
-from hippflow.day.names import highpass_args, product_name
 from hippflow.demo.day import write_demo_day
 from hippflow.demo.truth import load_truth
+from hippflow.names import highpass_args, product_name
 from hippflow.steps.rplhighpass import make_rplhighpass
 from hippflow.steps.rplsplit import make_rplraw
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hippflow.day.names import highpass_args, lfp_args, product_name, spectrum_args
 from hippflow.demo.day import write_demo_day
 from hippflow.io.products import read_product
+from hippflow.names import highpass_args, lfp_args, product_name, spectrum_args
 from hippflow.steps.freqspectrum import make_freqspectrum
 from hippflow.steps.rplhighpass import make_rplhighpass
 from hippflow.steps.rpllfp import make_rpllfp

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hippflow.day.names import (
+from hippflow.names import (
     DAY,
     SESSION,
     SUBJECT,
