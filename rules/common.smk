@@ -153,6 +153,11 @@ def get_sorting_memory(wildcards, attempt):
     return int(1500 + get_seconds(wildcards) * 30000 * 20 / 1e6) * attempt
 
 
+def get_short_runtime(wildcards, attempt):
+    """Time of a step on markers or spike times, whatever the recording's length."""
+    return 10 * attempt
+
+
 def get_split_runtime(wildcards, attempt):
     """Time of a pass over a recording, at least twice as fast as real time on a slow shared disk."""
     return int(10 + get_seconds(wildcards) / 60 / 2) * attempt

@@ -15,7 +15,7 @@ rule rplparallel:
     threads: 1
     resources:
         mem_mb=get_streaming_memory,
-        runtime=10,
+        runtime=get_short_runtime,
     params:
         **config["rplparallel"],
     message:

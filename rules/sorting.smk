@@ -65,7 +65,7 @@ rule spiketrain:
     threads: 1
     resources:
         mem_mb=get_streaming_memory,
-        runtime=10,
+        runtime=get_short_runtime,
     params:
         **config["spiketrain"],
     message:

@@ -17,7 +17,10 @@ from typing import Any
 
 import yaml
 
-from hippflow.errors import HippflowError
+# Environments of single rules (envs/) have the libraries, but not hippflow itself.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from hippflow.errors import HippflowError  # noqa: E402
 
 log = logging.getLogger("hippflow.job")
 

@@ -1,9 +1,11 @@
 """What a dry run shows and refuses, and what the workflow's own checks say of it."""
 
+import re
 import shutil
 import subprocess
 import sys
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +13,7 @@ import yaml
 from hippflow.demo.day import write_demo_day
 from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_nsx
 
+REPOSITORY = Path(__file__).parents[2]
 RULES = {"all", "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain"}
 
 
@@ -26,6 +29,12 @@ def test_the_rule_graph_and_the_dag_are_drawn(workflow, data):
         drawn = workflow.run(option, "--config", f"data={data}").output
         assert "digraph snakemake_dag" in drawn
         assert all(rule in drawn for rule in RULES)
+
+
+def test_the_picture_in_the_readme_is_that_of_the_rules(workflow):
+    assert "(docs/rulegraph.svg)" in (REPOSITORY / "README.md").read_text()
+    drawn = re.findall(r"<text[^>]*>(\w+)</text>", (REPOSITORY / "docs/rulegraph.svg").read_text())
+    assert set(drawn) == RULES
 
 
 def test_the_rules_are_clean(workflow):

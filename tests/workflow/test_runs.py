@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -42,6 +43,53 @@ def test_int16_products_are_the_float32_ones_to_half_a_bit(with_data, finished):
             np.testing.assert_allclose(small[:], full[:], rtol=1e-6, atol=step)
 
 
+def test_a_killed_run_goes_on_to_the_same_bytes(with_data, finished):
+    """Everything is killed at once, as when a machine goes down."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    run = subprocess.Popen(
+        command,
+        cwd=with_data.folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in run.stderr:
+        if line.startswith("Job ") and "Spike sorting" in line:
+            break
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    made = {path.relative_to(with_data.folder) for path in with_data.folder.glob("results/picasso/**/*.hkl")}
+    assert made
+    for path in made:  # a product that is there is whole
+        if path.name.startswith("rpl") or path.name == "firings.hkl":
+            assert (with_data.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
+    with_data.run("--unlock")
+    with_data.run()
+    for path in (finished.folder / "results/picasso").rglob("*"):
+        if path.is_file():
+            twin = with_data.folder / path.relative_to(finished.folder)
+            assert twin.read_bytes() == path.read_bytes(), path
+    assert with_data.plan() == []
+
+
+def test_a_job_that_reads_the_workflow_again_finds_the_plan_of_its_run(with_data):
+    """As jobs on other nodes do; without the plan they say so."""
+    with_data.run(f"results/{DAY}/session01/{CHANNEL}/rplraw_d41d.hkl")
+    plan = next((with_data.folder / ".snakemake/hippflow").glob("plan-*.json"))
+    target = f"rpllfp:session={DAY}/session01,channel={CHANNEL}"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--mode", "remote", "--nolock", "--force"]
+    command += ["--target-jobs", target, "--allowed-rules", "rpllfp"]
+    environment = {key: value for key, value in os.environ.items() if key != "HIPPFLOW_PLAN"}
+    lost = subprocess.run(command, cwd=with_data.folder, env=environment, capture_output=True, text=True)
+    assert lost.returncode == 1
+    assert "expected the run's plan in the file that HIPPFLOW_PLAN names" in lost.stdout + lost.stderr
+    environment["HIPPFLOW_PLAN"] = str(plan)
+    found = subprocess.run(command, cwd=with_data.folder, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert with_data.product(f"session01/{CHANNEL}/rpllfp_6eca.hkl").exists()
+
+
 def test_a_script_runs_alone(finished, tmp_path):
     nev = finished.folder / f"data/{DAY}/session01/181105_Block1.nev"
     product = tmp_path / DAY / "session01" / "rplparallel_d41d.hkl"
@@ -63,7 +111,10 @@ def test_a_damaged_session_is_named_and_the_others_are_finished(workflow, finish
     os.truncate(recording, recording.stat().st_size - 1000)
     run = workflow.run("--config", "channels=34", status=1)
     assert f"data/{DAY}/sessioneye/181105_DST.ns5: expected whole data blocks, found" in run.output
-    assert "Traceback" not in (workflow.folder / f"results/logs/rplsplit/{DAY}/sessioneye.log").read_text()
+    assert "Traceback" not in run.output
+    log = (workflow.folder / f"results/logs/rplsplit/{DAY}/sessioneye.log").read_text()
+    assert "expected whole data blocks" in log
+    assert "Traceback" in log
     assert not list((workflow.folder / f"results/{DAY}/sessioneye").rglob("*raw*"))
     for name in ("rpllfp_6eca.hkl", "freqspectrum_660e.hkl"):
         twin = finished.product(f"session01/{CHANNEL}/{name}")
