@@ -20,7 +20,7 @@ import yaml
 # Environments of single rules (envs/) have the libraries, but not hippflow itself.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from hippflow.errors import HippflowError  # noqa: E402
+from hippflow.errors import HippflowError
 
 log = logging.getLogger("hippflow.job")
 
