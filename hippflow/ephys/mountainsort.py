@@ -19,9 +19,9 @@ import numpy as np
 
 from hippflow.progress import track
 
-#: Variance added to each feature of a cluster, in squared noise levels: it only keeps the
-#: covariance of a handful of events, or of noise-free ones, from being singular.
-RIDGE = 0.01
+#: Variance added to each feature of a cluster, in squared noise levels: clusters of a handful
+#: of events must not look tighter than the noise allows.
+RIDGE = 0.3
 
 
 def sort_scheme1(
