@@ -13,6 +13,7 @@ read the plan of their run.
 import hashlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from hippflow.names import product_name
 
 #: Environment variable that leads the jobs of a run to its plan.
 PLAN_VARIABLE = "HIPPFLOW_PLAN"
+
+#: Seconds after which a plan is taken away by a later run; no run lasts 60 days.
+PLAN_LIFETIME = 60 * 86400
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,11 @@ def make_plan(config: dict[str, Any], folder: str | Path) -> Plan:
     plan = Plan(catalog, tuple(plan_splits(catalog, config["results"], product_name("rplraw"))))
     text = plan.to_json()
     path = Path(folder) / f"plan-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    if not path.exists():
-        with whole_file(path) as part:
-            part.write_text(text)
+    with whole_file(path) as part:
+        part.write_text(text)
+    for old in path.parent.glob("plan-*.json"):
+        if time.time() - _modified(old) > PLAN_LIFETIME:
+            old.unlink(missing_ok=True)
     os.environ[PLAN_VARIABLE] = str(path.resolve())
     return plan
 

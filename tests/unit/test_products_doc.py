@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hippflow.day.config import load_schema, schema_defaults
 from hippflow.demo.day import write_demo_day
 from hippflow.io.products import read_product
 from hippflow.names import highpass_args, lfp_args, product_name, spectrum_args
@@ -45,18 +46,7 @@ COMMON = "Fields of every PyHipp object"
 #: Dictionaries whose keys are data.
 OPEN = {"array_dict"}
 
-SORTING = {
-    "sorter": "mountainsort5",
-    "detect_threshold": 4,
-    "detect_sign": 0,
-    "detect_interval_ms": 1.0,
-    "n_features": 10,
-    "clip_size": 50,
-    "artifact_threshold": 10,
-    "artifact_chunk": 2000,
-    "sorter_parameters": {},
-    "seed": 0,
-}
+SORTING = schema_defaults(load_schema(DOCUMENT.parents[1] / "schemas/config.schema.yaml"))["sorting"]
 LFP = {"resample_rate": 1000, "order": 8, "band": [1, 150]}
 HIGHPASS = {"order": 8, "band": [500, 7500]}
 SPLIT = {"raw_label": r"raw (\d+)", "first_connector": 0, "on_gap": "error"}

@@ -14,6 +14,7 @@ import pytest
 from neo.rawio import BlackrockRawIO
 from scipy import signal
 
+from hippflow.day.config import load_schema, schema_defaults
 from hippflow.ephys.scoring import match_units
 from hippflow.example import SESSION, STEM, lay_out_example
 from hippflow.io.products import read_product
@@ -26,19 +27,7 @@ from hippflow.steps.sorting import make_sorting
 FIRST_REGULAR_SAMPLE = 26000
 #: Time stamps of the first and the last sample, in nanoseconds.
 FIRST_TICK, LAST_TICK = 1688252801327328740, 1688252803476262196
-SORTING = {
-    "sorter": "mountainsort5",
-    "detect_threshold": 4,
-    "detect_sign": 0,
-    "detect_interval_ms": 1.0,
-    "n_features": 10,
-    "clip_size": 50,
-    "n_starts": 5,
-    "artifact_threshold": 10,
-    "artifact_chunk": 2000,
-    "sorter_parameters": {},
-    "seed": 0,
-}
+SORTING = schema_defaults(load_schema(Path(__file__).parents[2] / "schemas/config.schema.yaml"))["sorting"]
 
 
 @pytest.fixture(scope="module")

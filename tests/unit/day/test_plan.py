@@ -1,6 +1,7 @@
 """The plan of a run: which channels a pass over a recording makes, and how jobs read it."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,17 @@ def test_a_job_that_does_not_know_its_plan(monkeypatch, value):
         monkeypatch.setenv(PLAN_VARIABLE, value)
     with pytest.raises(CatalogError, match=rf"in the file that {PLAN_VARIABLE} names, found {value!r}; jobs need"):
         read_plan()
+
+
+def test_plans_of_long_ago_are_removed(config, tmp_path):
+    folder = tmp_path / "plans"
+    folder.mkdir()
+    for name, days in (("plan-old.json", 61), ("plan-recent.json", 59)):
+        (folder / name).write_text("{}")
+        past = time.time() - days * 86400
+        os.utime(folder / name, (past, past))
+    make_plan(config, folder)
+    kept = {path.name for path in folder.iterdir()}
+    assert "plan-old.json" not in kept
+    assert "plan-recent.json" in kept
+    assert len(kept) == 2
