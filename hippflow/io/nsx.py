@@ -19,6 +19,9 @@ import numpy as np
 
 from hippflow.errors import FormatError
 
+#: Longest headers that are read, those of some 15 000 channels.
+MAX_HEADER_BYTES = 1 << 20
+
 _BASIC = struct.Struct("<8sBBI16s256sII16sI")
 _CHANNEL = struct.Struct("<2sH16sBBhhhh16sIIHIIH")
 
@@ -186,7 +189,8 @@ def read_nsx_header(path: str | Path) -> NsxHeader:
     with open(path, "rb") as file:
         data = file.read(_BASIC.size)
         if len(data) == _BASIC.size:
-            data += file.read(max(0, _BASIC.unpack(data)[3] - _BASIC.size))
+            # a damaged length must not read a recording of many GB into memory
+            data += file.read(min(max(0, _BASIC.unpack(data)[3] - _BASIC.size), MAX_HEADER_BYTES))
     return parse_nsx_header(data, str(path))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import struct
+import tracemalloc
 
 import neo.rawio
 import numpy as np
@@ -352,3 +353,17 @@ def test_a_header_that_cannot_be_right(tmp_path, offset, change, message):
     path.write_bytes(data)
     with pytest.raises(FormatError, match=message):
         NsxFile(path)
+
+
+def test_a_damaged_header_length_does_not_read_the_whole_file(tmp_path):
+    path = tmp_path / "a.ns5"
+    ripple.write_nsx(path, [ripple.raw_channel(1)], [np.zeros((3_000_000, 1), np.int16)])
+    content = bytearray(path.read_bytes())
+    content[10:14] = (5_000_000).to_bytes(4, "little")
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="the file says 5000000"):
+        read_nsx_header(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6
