@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lazy_signal import LazySignal
 from scipy.signal import butter, filtfilt, lfilter, tf2zpk
 
 from hippflow.ephys.filters import butter_bandpass, filtfilt_blocks, filtfilt_stream, read_blocks, settling_length
@@ -49,18 +50,8 @@ class Counted:
         return part
 
 
-class Lazy:
-    """A signal of any length that exists only where it is read."""
-
-    def __init__(self, n):
-        self.n = n
-
-    def __len__(self):
-        return self.n
-
-    def __getitem__(self, index):
-        i = np.arange(*index.indices(self.n))
-        return (500 + 200 * np.sin(2e-3 * i) - 150 * (i % 1999 == 0)).astype(np.float32)
+def wave_with_spikes(i):
+    return 500 + 200 * np.sin(2e-3 * i) - 150 * (i % 1999 == 0)
 
 
 def test_settling_length_is_that_of_the_largest_pole():
@@ -156,7 +147,8 @@ def test_filtfilt_memory_does_not_grow_with_the_signal():
     peaks = []
     for seconds in (60, 240):
         tracemalloc.start()
-        n = sum(len(part) for part in filtfilt_blocks(*SPIKES, Lazy(30000 * seconds)))
+        x = LazySignal(30000 * seconds, wave_with_spikes)
+        n = sum(len(part) for part in filtfilt_blocks(*SPIKES, x))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert n == 30000 * seconds
@@ -180,12 +172,12 @@ def test_filtfilt_names_the_first_sample_that_is_not_finite(bad, where):
 
 
 def test_read_blocks_refuses_a_signal_cut_short():
-    class Cut(Lazy):
+    class Cut(LazySignal):
         def __len__(self):
             return self.n + 50
 
     with pytest.raises(SignalError, match=r"samples 200 to 300: .*\(100,\), found \(50,\)"):
-        list(read_blocks(Cut(250), 100))
+        list(read_blocks(Cut(250, wave_with_spikes), 100))
 
 
 def test_read_blocks_refuses_several_channels():

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from lazy_signal import LazySignal
 from scipy.signal import butter, filtfilt
 
 from hippflow.ephys.highpass import highpass_blocks
@@ -83,20 +84,11 @@ def test_highpass_takes_a_memory_map(tmp_path):
 
 
 def test_highpass_memory_does_not_grow_with_the_signal():
-    class Lazy:
-        def __init__(self, n):
-            self.n = n
-
-        def __len__(self):
-            return self.n
-
-        def __getitem__(self, index):
-            return (np.arange(*index.indices(self.n)) % 1999).astype(np.float32)
-
     peaks = []
     for seconds in (60, 240):
         tracemalloc.start()
-        n = sum(len(part) for part in highpass_blocks(Lazy(30000 * seconds), 30000))
+        x = LazySignal(30000 * seconds, lambda i: i % 1999)
+        n = sum(len(part) for part in highpass_blocks(x, 30000))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert n == 30000 * seconds

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lazy_signal import SignalReadOnce
 from scipy.signal import butter, filtfilt, resample_poly
 
 from hippflow.ephys.lfp import decimate_blocks, decimation_ratio, lfp_blocks, lfp_length
@@ -35,20 +36,8 @@ def joined(x, rate=30000, **kwargs):
     return np.concatenate(list(lfp_blocks(x, rate, **kwargs)))
 
 
-class Lazy:
-    """A signal of any length that exists only where it is read, once."""
-
-    def __init__(self, n):
-        self.n, self.next = n, 0
-
-    def __len__(self):
-        return self.n
-
-    def __getitem__(self, index):
-        start, stop, _ = index.indices(self.n)
-        assert start == self.next
-        self.next = stop
-        return (500 + 200 * np.sin(2e-3 * np.arange(start, stop))).astype(np.float32)
+def slow_wave(i):
+    return 500 + 200 * np.sin(2e-3 * i)
 
 
 @settings(max_examples=60, deadline=None)
@@ -161,7 +150,7 @@ def test_lfp_refuses_short_and_broken_signals():
 def test_lfp_reads_each_sample_once_and_memory_does_not_grow():
     peaks = []
     for seconds in (120, 360):
-        x = Lazy(30000 * seconds)
+        x = SignalReadOnce(30000 * seconds, slow_wave)
         tracemalloc.start()
         n = sum(len(part) for part in lfp_blocks(x, 30000))
         peaks.append(tracemalloc.get_traced_memory()[1])

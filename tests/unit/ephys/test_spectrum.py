@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lazy_signal import SignalReadOnce
 
 from hippflow.ephys.spectrum import amplitude_spectrum
 from hippflow.errors import ConfigError, SignalError
@@ -85,22 +86,9 @@ def test_spectrum_of_equal_windows_has_no_error_however_large():
 
 
 def test_spectrum_memory_does_not_grow_and_samples_are_read_once():
-    class Lazy:
-        def __init__(self, n):
-            self.n, self.next = n, 0
-
-        def __len__(self):
-            return self.n
-
-        def __getitem__(self, index):
-            start, stop, _ = index.indices(self.n)
-            assert start == self.next
-            self.next = stop
-            return np.sin(2e-3 * np.arange(start, stop)).astype(np.float32)
-
     peaks = []
     for seconds in (60, 240):
-        x = Lazy(30000 * seconds)
+        x = SignalReadOnce(30000 * seconds, lambda i: np.sin(2e-3 * i))
         tracemalloc.start()
         amplitude_spectrum(x, 30000, 3000)
         peaks.append(tracemalloc.get_traced_memory()[1])
