@@ -26,6 +26,6 @@ include: "rules/targets.smk"
 rule all:
     default_target: True
     input:
-        get_all_products(),
+        get_all_products,
     message:
         "Everything that config.yaml selects"

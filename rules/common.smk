@@ -4,8 +4,8 @@ Wildcards: `session` is subject/day/session, `channel` is arrayNN/channelNNN, `d
 is subject/day; `number` is a channel's three digits.
 """
 
-import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -211,7 +211,7 @@ def get_day_channels(day):
     return sorted({number for session in DAYS[day] for number in session.channels})
 
 
-def get_all_products():
+def get_all_products(wildcards):
     """Everything that the configuration selects."""
     return [product for day in DAYS for product in get_day_products(day)]
 
@@ -221,10 +221,24 @@ def get_days_called(date):
     return [day for day in DAYS if Path(day).name == date]
 
 
+def get_date_products(date, wildcards):
+    """Everything that is made of one date."""
+    return [p for day in get_days_called(date) for p in get_day_products(day)]
+
+
+def get_date_channel_products(date, number, wildcards):
+    """Everything that is made of one channel on one date."""
+    return [
+        product
+        for day in get_days_called(date)
+        for product in get_day_channel_products(day, number)
+    ]
+
+
 def get_channel_targets(arguments):
     """The targets channel/DATE/NUMBER among the command line's arguments, with their date and channel number."""
     targets = []
-    for target in dict.fromkeys(a for a in arguments if re.match("channel/", a)):
+    for target in dict.fromkeys(a for a in arguments if a.startswith("channel/")):
         date, _, number = target.removeprefix("channel/").partition("/")
         dates = [Path(day).name for day in DAYS]
         if date not in dates:

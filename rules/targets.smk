@@ -8,7 +8,7 @@ if workflow.is_main_process:
             name:
                 f"day/{date}"
             input:
-                [p for day in get_days_called(date) for p in get_day_products(day)],
+                partial(get_date_products, date),
             message:
                 f"Everything of {date}"
 
@@ -20,10 +20,6 @@ if workflow.is_main_process:
             name:
                 target
             input:
-                [
-                    p
-                    for day in get_days_called(date)
-                    for p in get_day_channel_products(day, number)
-                ],
+                partial(get_date_channel_products, date, number),
             message:
                 f"Everything of channel {number} on {date}"

@@ -34,11 +34,7 @@ def _from_command_line(arguments: list[str]) -> SimpleNamespace:
         if not found or section not in sections or not key:
             sys.exit(f"expected input.NAME=..., output.NAME=... or params.NAME=..., found {argument!r}")
         sections[section][key] = yaml.safe_load(value)
-    return SimpleNamespace(
-        **{section: SimpleNamespace(**values) for section, values in sections.items()},
-        params_dict=sections["params"],
-        log=[],
-    )
+    return SimpleNamespace(**{section: SimpleNamespace(**values) for section, values in sections.items()}, log=[])
 
 
 def _start_log(files: Iterable[str]) -> None:
@@ -73,7 +69,7 @@ def job(names: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         params = dict(run.params.items())
     else:
         run = _from_command_line(sys.argv[1:])
-        params = run.params_dict
+        params = vars(run.params)
     _start_log(run.log)
     try:
         yield run.input, run.output, params
