@@ -36,3 +36,7 @@ class SignalError(HippflowError):
 
 class SortingError(HippflowError):
     """A spike sorter that is unknown, failed or returned what cannot be."""
+
+
+class StorageError(HippflowError):
+    """A bucket, object or transfer that failed, or credentials that do not reach it."""
