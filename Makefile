@@ -11,11 +11,11 @@ BIN := .venv/bin
 .PHONY: demo test example check lock rulegraph
 
 # The environment is stale when the lock or the package's metadata is newer than it.
-.venv/complete: requirements.lock pyproject.toml
+.venv/complete: requirements.lock pyproject.toml plugins/pyproject.toml
 	@echo "Setting up .venv from requirements.lock (some minutes, once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hippflow needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock --editable . --editable ./plugins
 	@touch $@
 	@echo "Setting up .venv: done."
 

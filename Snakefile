@@ -15,6 +15,8 @@ configfile: "config.yaml"
 
 # Configuration, plan of the run, paths, input and resource functions.
 include: "rules/common.smk"
+# Raw files from a bucket, where config.yaml names one.
+include: "rules/staging.smk"
 # Ripple: trial markers, raw signals, LFP, high-pass signals, spectra.
 include: "rules/ripple.smk"
 # Spike sorting over all sessions of a day, and the cells of every session.

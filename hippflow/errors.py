@@ -40,3 +40,7 @@ class SortingError(HippflowError):
 
 class StorageError(HippflowError):
     """A bucket, object or transfer that failed, or credentials that do not reach it."""
+
+
+class DriverError(HippflowError):
+    """A run that was killed and cannot be cleared up after."""

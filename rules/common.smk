@@ -5,7 +5,7 @@ is subject/day; `number` is a channel's three digits.
 """
 
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -20,23 +20,34 @@ from hippflow.names import (
 )
 from hippflow.day.plan import EMPTY_PLAN, make_plan, read_plan
 from hippflow.day.selection import nearest
+from hippflow.driver import clear_up, start_record
 from hippflow.errors import HippflowError
 
+#: Folder of what a run keeps about itself.
+STATE = ".snakemake/hippflow"
+
 try:
+    if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
+        clear_up(STATE, ".snakemake/locks")
     config = check_config(
         config, load_schema(workflow.source_path("../schemas/config.schema.yaml"))
     )
-    if "--lint" in sys.argv and not Path(config["data"]).exists():
+    IN_BUCKET = config["data"].startswith("s3://")
+    if not workflow.is_main_process:
+        PLAN = read_plan()
+    elif IN_BUCKET:
+        # Runs on local files need nothing of AWS.
+        from hippflow.cloud.raw import BucketTree
+
+        PLAN = make_plan(config, STATE, BucketTree(config["data"], config["staging"]))
+    elif "--lint" in sys.argv and not Path(config["data"]).exists():
         PLAN = EMPTY_PLAN
     else:
-        PLAN = (
-            make_plan(config, ".snakemake/hippflow")
-            if workflow.is_main_process
-            else read_plan()
-        )
+        PLAN = make_plan(config, STATE)
 except HippflowError as error:
     raise WorkflowError(str(error))
 
+BUCKET = config["data"].rstrip("/")
 SESSIONS = PLAN.catalog.by_path
 DAYS = PLAN.catalog.days
 
@@ -49,6 +60,11 @@ SPECTRA = {
     argument_hash(spectrum_args(signal, config["freqspectrum"])): signal
     for signal in ("lfp", "highpass")
 }
+
+
+# A run that is killed leaves this record, for the next one to clear up after it.
+onstart:
+    start_record(STATE)
 
 
 wildcard_constraints:
@@ -73,7 +89,43 @@ def benchmark_file(rule_name, path):
     return results("benchmarks", rule_name, f"{path}.tsv")
 
 
+# Slurm jobs. Snakemake jobs with the same group share one; profiles/slurm says how many
+# channels do. All chains of jobs with one group id go together (see "block" there).
+
+
+def get_block(stage, day, number=1):
+    """Group of jobs on one subject/day that go into one Slurm job as a whole."""
+    group = "_".join([stage, *Path(day).parts[:2], f"{number:02d}"])
+    workflow.parent_groupids[group] = "block"
+    return group
+
+
+def get_staging_group(wildcards):
+    """The raw files of one day are staged together."""
+    return get_block("staging", wildcards.file)
+
+
+def get_session_group(wildcards):
+    """The steps on whole sessions of one day, markers and behaviour, go together."""
+    return get_block("sessions", wildcards.session)
+
+
+def get_channel_group(wildcards):
+    """A day's channels go together in blocks, everything that is made of them."""
+    if hasattr(wildcards, "session"):
+        day, number = SESSIONS[wildcards.session].day, int(wildcards.channel[-3:])
+    else:
+        day, number = wildcards.day, int(wildcards.number)
+    size = workflow.group_settings.group_components.get("channels", 1)
+    return get_block("channels", day, get_day_channels(day).index(number) // size + 1)
+
+
 # Inputs
+
+
+def get_object(wildcards):
+    """Size, checksum and time of an object as it is in the plan of the run."""
+    return PLAN.objects[f"{BUCKET}/{wildcards.file}"]
 
 
 def get_nev(wildcards):
@@ -158,6 +210,11 @@ def get_short_runtime(wildcards, attempt):
     return 10 * attempt
 
 
+def get_staging_runtime(wildcards, attempt):
+    """Time of a transfer at 10 MB/s, a slow line."""
+    return int(10 + get_object(wildcards)["size"] / 10e6 / 60) * attempt
+
+
 def get_split_runtime(wildcards, attempt):
     """Time of a pass over a recording, at least twice as fast as real time on a slow shared disk."""
     return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
@@ -206,6 +263,7 @@ def get_day_products(day):
     return products
 
 
+@cache
 def get_day_channels(day):
     """Numbers of all channels recorded on one day."""
     return sorted({number for session in DAYS[day] for number in session.channels})

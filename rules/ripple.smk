@@ -10,6 +10,8 @@ rule rplparallel:
         log_file("rplparallel", "{session}"),
     benchmark:
         benchmark_file("rplparallel", "{session}")
+    group:
+        get_session_group
     conda:
         "../envs/ephys.yaml"
     threads: 1
@@ -65,6 +67,8 @@ rule rpllfp:
         log_file("rpllfp", "{session}/{channel}"),
     benchmark:
         benchmark_file("rpllfp", "{session}/{channel}")
+    group:
+        get_channel_group
     conda:
         "../envs/ephys.yaml"
     threads: 1
@@ -89,6 +93,8 @@ rule rplhighpass:
         log_file("rplhighpass", "{session}/{channel}"),
     benchmark:
         benchmark_file("rplhighpass", "{session}/{channel}")
+    group:
+        get_channel_group
     conda:
         "../envs/ephys.yaml"
     threads: 1
@@ -115,6 +121,8 @@ rule freqspectrum:
         benchmark_file("freqspectrum", "{session}/{channel}_{spectrum}")
     wildcard_constraints:
         spectrum="|".join(SPECTRA),
+    group:
+        get_channel_group
     conda:
         "../envs/ephys.yaml"
     threads: 1

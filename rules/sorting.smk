@@ -10,6 +10,8 @@ rule sorting:
         log_file("sorting", "{day}/channel{number}"),
     benchmark:
         benchmark_file("sorting", "{day}/channel{number}")
+    group:
+        get_channel_group
     conda:
         "../envs/ephys.yaml"
     threads: 1
@@ -36,6 +38,8 @@ rule units:
         log_file("units", "{day}/channel{number}"),
     benchmark:
         benchmark_file("units", "{day}/channel{number}")
+    group:
+        get_channel_group
     conda:
         "../envs/ephys.yaml"
     threads: 1
@@ -60,6 +64,8 @@ rule spiketrain:
         log_file("spiketrain", "{session}/{channel}"),
     benchmark:
         benchmark_file("spiketrain", "{session}/{channel}")
+    group:
+        get_channel_group
     conda:
         "../envs/ephys.yaml"
     threads: 1

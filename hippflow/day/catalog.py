@@ -9,12 +9,12 @@ candidates are an error, and so is a folder whose name is almost a session's.
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from hippflow.day.raw import LocalTree, RawTree
 from hippflow.day.selection import select_channels, select_names
 from hippflow.errors import CatalogError
-from hippflow.io.nsx import NsxHeader, read_nsx_header
+from hippflow.io.nsx import NsxHeader
 from hippflow.names import DAY, SESSION, SUBJECT
 
 
@@ -38,6 +38,8 @@ class Session:
         The nev, where the recording's time stamps need it to know when the recording started.
     channels : dict of int to str
         Folder ``arrayNN/channelNNN`` of every selected channel, by channel number.
+    modified : float
+        When the recording was last changed in its bucket, s of the epoch; 0 where it is local.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Session:
     sampling_rate: float
     clock: str | None
     channels: dict[int, str]
+    modified: float = 0.0
 
     @property
     def day(self) -> str:
@@ -87,29 +90,29 @@ class Catalog:
         return cls(tuple(Session(**row) for row in rows))
 
 
-def _folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
-    return sorted(entry.name for entry in parent.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir())
+def _folders(tree: RawTree, parent: str, pattern: re.Pattern[str]) -> list[str]:
+    return sorted(name for name in tree.folders(parent) if pattern.fullmatch(name))
 
 
-def _session_folders(day: Path) -> list[str]:
-    for entry in day.iterdir():
-        if entry.name.lower().startswith("session") and entry.is_dir() and not SESSION.fullmatch(entry.name):
+def _session_folders(tree: RawTree, day: str) -> list[str]:
+    for name in tree.folders(day):
+        if name.lower().startswith("session") and not SESSION.fullmatch(name):
             raise CatalogError(
-                f"{entry}: expected session01 ... session99 or sessioneye, found {entry.name!r}; "
+                f"{tree.name(f'{day}/{name}')}: expected session01 ... session99 or sessioneye, found {name!r}; "
                 "rename the folder, or move it out of the day"
             )
-    return _folders(day, SESSION)
+    return _folders(tree, day, SESSION)
 
 
-def _only_file(folder: Path, suffix: str) -> Path | None:
+def _only_file(tree: RawTree, folder: str, suffix: str) -> str | None:
     """Return the one file with this suffix, None if there is none; hidden files do not count."""
-    found = sorted(
-        entry for entry in folder.iterdir() if entry.suffix == f".{suffix}" and not entry.name.startswith(".")
-    )
+    found = sorted(name for name in tree.files(folder) if name.endswith(f".{suffix}") and not name.startswith("."))
     if len(found) > 1:
-        names = ", ".join(entry.name for entry in found)
-        raise CatalogError(f"{folder}: expected one .{suffix} file, found {len(found)} ({names}); move the others away")
-    return found[0] if found else None
+        raise CatalogError(
+            f"{tree.name(folder)}: expected one .{suffix} file, found {len(found)} ({', '.join(found)}); "
+            "move the others away"
+        )
+    return f"{folder}/{found[0]}" if found else None
 
 
 def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dict[int, tuple[int, str]]:
@@ -163,33 +166,36 @@ def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dic
     return dict(sorted(found.items()))
 
 
-def _read_session(folder: Path, path: str, rplsplit: dict[str, Any]) -> Session:
-    nev, nsx = _only_file(folder, "nev"), _only_file(folder, rplsplit["suffix"])
-    events = str(nev) if nev else None
+def _read_session(tree: RawTree, path: str, rplsplit: dict[str, Any]) -> Session:
+    nev, nsx = _only_file(tree, path, "nev"), _only_file(tree, path, rplsplit["suffix"])
+    events = tree.local(nev) if nev else None
     if nsx is None:
         return Session(path, events, None, 0, 0.0, 0.0, None, {})
-    header = read_nsx_header(nsx)
+    header = tree.nsx_header(nsx)
     channels = raw_channels(header, rplsplit["raw_label"], rplsplit["first_connector"])
-    size = nsx.stat().st_size
+    size = tree.size(nsx)
     return Session(
         path=path,
         nev=events,
-        nsx=str(nsx),
+        nsx=tree.local(nsx),
         n_bytes=size,
         seconds=(size - header.n_bytes) / (2 * len(header.channels)) / header.sampling_rate,
         sampling_rate=header.sampling_rate,
         clock=events if header.spec == "3.0" else None,
         channels={number: folder for number, (_, folder) in channels.items()},
+        modified=tree.modified(nsx),
     )
 
 
-def build_catalog(config: dict[str, Any]) -> Catalog:
+def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalog:
     """List the raw tree and read its headers, for what the configuration selects.
 
     Parameters
     ----------
     config : dict
         The complete configuration, see :func:`hippflow.day.config.check_config`.
+    tree : RawTree, optional
+        The raw tree, where it is not the local folder ``config["data"]``.
 
     Returns
     -------
@@ -204,37 +210,32 @@ def build_catalog(config: dict[str, Any]) -> Catalog:
     FormatError
         A damaged header.
     """
-    root = Path(config["data"])
-    if not root.is_dir():
-        raise CatalogError(
-            f"{root}: expected the folder of raw recordings (subject/YYYYMMDD/session01/...), found none; "
-            "set data in config.yaml to it, or make a small one with: hippflow demo data"
-        )
+    tree = tree or LocalTree(config["data"])
     sessions: list[Session] = []
     present: set[str] = set()
     wanted = config["sessions"] if isinstance(config["sessions"], list) else [config["sessions"]]
-    subjects = select_names("subjects", config["subjects"], _folders(root, SUBJECT), str(root))
-    for subject, day in _select_days(root, subjects, config["days"]):
-        names = _session_folders(root / subject / day)
+    subjects = select_names("subjects", config["subjects"], _folders(tree, "", SUBJECT), tree.name(""))
+    for day in _select_days(tree, subjects, config["days"]):
+        names = _session_folders(tree, day)
         present.update(names)
         sessions += [
-            _read_session(root / subject / day / name, f"{subject}/{day}/{name}", config["rplsplit"])
+            _read_session(tree, f"{day}/{name}", config["rplsplit"])
             for name in names
             if name in wanted or config["sessions"] == "all"
         ]
-    _check_selected(root, sessions, sorted(present), config)
+    _check_selected(tree.name(""), sessions, sorted(present), config)
     return Catalog(tuple(_select_day_channels(sessions, config["channels"])))
 
 
-def _select_days(root: Path, subjects: list[str], wanted: Any) -> list[tuple[str, str]]:
-    """Return the selected (subject, day); a day must exist for at least one of several subjects."""
-    present = [(subject, day) for subject in subjects for day in _folders(root / subject, DAY)]
-    where = str(root / subjects[0]) if len(subjects) == 1 else str(root)
+def _select_days(tree: RawTree, subjects: list[str], wanted: Any) -> list[str]:
+    """Return the selected subject/day; a day must exist for at least one of several subjects."""
+    present = [(subject, day) for subject in subjects for day in _folders(tree, subject, DAY)]
+    where = tree.name(subjects[0] if len(subjects) == 1 else "")
     days = select_names("days", wanted, sorted({day for _, day in present}), where)
-    return [(subject, day) for subject, day in present if day in days]
+    return [f"{subject}/{day}" for subject, day in present if day in days]
 
 
-def _check_selected(root: Path, sessions: list[Session], present: list[str], config: dict[str, Any]) -> None:
+def _check_selected(root: str, sessions: list[Session], present: list[str], config: dict[str, Any]) -> None:
     """Check that every session that was asked for by name is `present`, and that there are recordings."""
     select_names("sessions", config["sessions"], present, f"the selected days of {root}")
     if not any(session.nev or session.nsx for session in sessions):

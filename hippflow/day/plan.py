@@ -14,11 +14,12 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hippflow.day.catalog import Catalog, Session, build_catalog
+from hippflow.day.raw import LocalTree, RawTree
 from hippflow.day.selection import nearest
 from hippflow.errors import CatalogError, ConfigError
 from hippflow.io.atomic import whole_file
@@ -60,7 +61,7 @@ def _modified(path: Path) -> float:
 
 def _divide(session: Session, results: Path, product: str) -> list[tuple[str, ...]]:
     """Divide a session's channels into those whose product is missing or older than the recording, and the others."""
-    recorded = _modified(Path(session.nsx or ""))
+    recorded = max(session.modified, _modified(Path(session.nsx or "")))
     groups: dict[bool, list[str]] = {True: [], False: []}
     for folder in session.channels.values():
         groups[_modified(results / session.path / folder / product) < recorded].append(folder)
@@ -97,22 +98,29 @@ def plan_splits(catalog: Catalog, results: str | Path, product: str) -> list[Spl
 
 @dataclass(frozen=True)
 class Plan:
-    """Catalog and splits of one run."""
+    """Catalog and splits of one run, and the raw files that lie in a bucket.
+
+    Attributes
+    ----------
+    objects : dict of str to dict
+        ``size`` (bytes), ``etag`` and ``modified`` (s of the epoch) of objects, by URL.
+    """
 
     catalog: Catalog
     splits: tuple[Split, ...]
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Write the plan as text that :meth:`from_json` reads back."""
         splits = [asdict(split) for split in self.splits]
-        return json.dumps({"catalog": self.catalog.to_json(), "splits": splits})
+        return json.dumps({"catalog": self.catalog.to_json(), "splits": splits, "objects": self.objects})
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
         """Read what :meth:`to_json` wrote."""
         stored = json.loads(text)
         splits = (Split(s["name"], tuple(s["channels"]), tuple(s["sessions"])) for s in stored["splits"])
-        return cls(Catalog.from_json(stored["catalog"]), tuple(splits))
+        return cls(Catalog.from_json(stored["catalog"]), tuple(splits), stored["objects"])
 
 
 #: A plan without a recording, for looking at the rules alone (snakemake --lint).
@@ -143,7 +151,11 @@ def check_rates(config: dict[str, Any], catalog: Catalog) -> None:
             )
 
 
-def make_plan(config: dict[str, Any], folder: str | Path) -> Plan:
+def make_plan(
+    config: dict[str, Any],
+    folder: str | Path,
+    tree: RawTree | None = None,
+) -> Plan:
     """Plan a run and leave the plan for its jobs.
 
     Parameters
@@ -153,14 +165,18 @@ def make_plan(config: dict[str, Any], folder: str | Path) -> Plan:
     folder : path
         Where the plan is written, under a name made of its content: runs with
         the same plan share the file, others do not disturb each other.
+    tree : RawTree, optional
+        The raw tree, where it is not the local folder ``config["data"]``.
 
     Returns
     -------
     Plan
     """
-    catalog = build_catalog(config)
+    tree = tree or LocalTree(config["data"])
+    catalog = build_catalog(config, tree)
     check_rates(config, catalog)
-    plan = Plan(catalog, tuple(plan_splits(catalog, config["results"], product_name("rplraw"))))
+    splits = plan_splits(catalog, config["results"], product_name("rplraw"))
+    plan = Plan(catalog, tuple(splits), tree.objects(catalog.days))
     text = plan.to_json()
     path = Path(folder) / f"plan-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     with whole_file(path) as part:

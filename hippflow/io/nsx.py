@@ -184,13 +184,17 @@ def parse_nsx_header(data: bytes, path: str) -> NsxHeader:
     return NsxHeader(path, spec, 30000 / period, tick_rate, n_bytes, channels)
 
 
+def header_bytes(data: bytes) -> int:
+    """Return the length of all headers, as an NSx file's first bytes say; 0 if these are too few to say it."""
+    return _BASIC.unpack(data[: _BASIC.size])[3] if len(data) >= _BASIC.size else 0
+
+
 def read_nsx_header(path: str | Path) -> NsxHeader:
     """Read the headers of an NSx file and nothing else of it."""
     with open(path, "rb") as file:
         data = file.read(_BASIC.size)
-        if len(data) == _BASIC.size:
-            # a damaged length must not read a recording of many GB into memory
-            data += file.read(min(max(0, _BASIC.unpack(data)[3] - _BASIC.size), MAX_HEADER_BYTES))
+        # a damaged length must not read a recording of many GB into memory
+        data += file.read(min(max(0, header_bytes(data) - _BASIC.size), MAX_HEADER_BYTES))
     return parse_nsx_header(data, str(path))
 
 

@@ -1,0 +1,86 @@
+"""A raw tree in a local folder, as the catalog looks at it: names, sizes and headers."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from hippflow.errors import CatalogError
+from hippflow.io.nsx import NsxHeader, read_nsx_header
+
+
+class RawTree(Protocol):
+    """What the catalog needs to know of a raw tree; paths are relative to its root, ``""`` is the root itself."""
+
+    def name(self, path: str) -> str:
+        """Return the full name of a folder or file, for messages."""
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+
+    def files(self, path: str) -> list[str]:
+        """Return the names of the files in a folder."""
+
+    def size(self, path: str) -> int:
+        """Return a file's bytes."""
+
+    def nsx_header(self, path: str) -> NsxHeader:
+        """Read the headers of a continuous recording."""
+
+    def local(self, path: str) -> str:
+        """Return where jobs find a file."""
+
+    def modified(self, path: str) -> float:
+        """Return when a file that is elsewhere was last changed there (s of the epoch), 0 where files are local."""
+
+    def objects(self, days: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what staging jobs must know of the files of some days that are elsewhere, by URL."""
+
+
+class LocalTree:
+    """A raw tree in a folder.
+
+    Raises
+    ------
+    CatalogError
+        There is no such folder.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise CatalogError(
+                f"{root}: expected the folder of raw recordings (subject/YYYYMMDD/session01/...), found none; "
+                "set data in config.yaml to it, or make a small one with: hippflow demo data"
+            )
+
+    def name(self, path: str) -> str:
+        """Return the path with the root."""
+        return str(self.root / path)
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+        return [entry.name for entry in (self.root / path).iterdir() if entry.is_dir()]
+
+    def files(self, path: str) -> list[str]:
+        """Return the names of what is no folder in a folder."""
+        return [entry.name for entry in (self.root / path).iterdir() if not entry.is_dir()]
+
+    def size(self, path: str) -> int:
+        """Return a file's bytes."""
+        return (self.root / path).stat().st_size
+
+    def nsx_header(self, path: str) -> NsxHeader:
+        """Read the headers of a continuous recording, and nothing else of it."""
+        return read_nsx_header(self.root / path)
+
+    def local(self, path: str) -> str:
+        """Return where the file is."""
+        return str(self.root / path)
+
+    def modified(self, path: str) -> float:
+        """Return 0: Snakemake sees the file itself."""
+        return 0.0
+
+    def objects(self, days: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return nothing: all files are here."""
+        return {}

@@ -1,0 +1,33 @@
+"""Raw files from a bucket: each comes down once, to where every job can read it."""
+
+# Only these jobs have objects as inputs, so that an object that changed is fetched again.
+if IN_BUCKET:
+
+    storage raw:
+        provider="hippflow-s3",
+
+    rule staging:
+        input:
+            object=storage.raw(f"{BUCKET}/{{file}}", retrieve=False),
+        output:
+            raw=f"{config['staging']}/{{file}}",
+        log:
+            log_file("staging", "{file}"),
+        benchmark:
+            benchmark_file("staging", "{file}")
+        wildcard_constraints:
+            file=r"[A-Za-z]+/\d{8}/.+",
+        group:
+            get_staging_group
+        conda:
+            "../envs/ephys.yaml"
+        threads: 1
+        resources:
+            mem_mb=get_streaming_memory,
+            runtime=get_staging_runtime,
+        params:
+            as_planned=get_object,
+        message:
+            "Copy of {wildcards.file} from the bucket"
+        script:
+            "../scripts/staging.py"
