@@ -1,10 +1,12 @@
 # make demo    set up and run the whole workflow on a small recording day
+#              (DATA=s3: from a bucket of an S3 endpoint that it starts on this machine)
 # make test    set up and run every test
 # make example set up and run the workflow on a real recording, downloaded from PyPI
 # make check   style of the code and the rules
 # make lock    resolve all dependencies anew into requirements.lock
 
 PYTHON ?= python3
+DATA ?= local
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
@@ -19,13 +21,23 @@ BIN := .venv/bin
 	@touch $@
 	@echo "Setting up .venv: done."
 
+# A bucket's run has folders of its own, so that the two do not replace each other's products.
+ifeq ($(DATA),s3)
+DEMO := demo/s3
+SERVE := $(BIN)/hippflow serve demo/data --
+DEMO_CONFIG := data=s3://hippflow-demo staging=demo/s3/staging results=demo/s3/results
+else
+DEMO := demo
+DEMO_CONFIG := data=demo/data results=demo/results
+endif
+
 demo: .venv/complete
 	@test -f demo/data/picasso/20181105/truth.npz || $(BIN)/hippflow demo demo/data
-	@$(BIN)/snakemake --cores $(CORES) --config data=demo/data results=demo/results
+	@$(SERVE) $(BIN)/snakemake --cores $(CORES) --config $(DEMO_CONFIG)
 	@echo
 	@echo "Done. Look at:"
-	@echo "  demo/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
-	@echo "  demo/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
+	@echo "  $(DEMO)/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
+	@echo "  $(DEMO)/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
 	@echo "  demo/data/picasso/20181105/truth.json             what is true of this day"
 
 example: .venv/complete

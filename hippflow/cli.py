@@ -36,6 +36,12 @@ def _example(arguments: argparse.Namespace) -> None:
     print(f"Process it: snakemake -c2 --configfile {config}")
 
 
+def _serve(arguments: argparse.Namespace) -> None:
+    from hippflow.demo.bucket import serve
+
+    sys.exit(serve(arguments.folder, arguments.command))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hippflow", description="A recording day from raw files to finished, checked products."
@@ -60,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     example = commands.add_parser("example", help="download a small real recording and lay it out as a day")
     example.add_argument("folder", metavar="DIR", help="folder for its raw root, DIR/data, and its DIR/config.yaml")
     example.set_defaults(run=_example)
+
+    serve = commands.add_parser("serve", help="put a raw tree into a local S3 endpoint while a command runs")
+    serve.add_argument("folder", metavar="DIR", help="raw root; the command finds it as data=s3://hippflow-demo")
+    serve.add_argument("command", nargs="+", help="after --, for example: -- snakemake -c2 --config data=...")
+    serve.set_defaults(run=_serve)
     return parser
 
 

@@ -16,6 +16,7 @@ What differs from the plugin that this one extends, and why:
   is refused, or drains nodes.
 """
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Iterable
@@ -30,10 +31,15 @@ from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_string
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import CommonSettings
+from snakemake_interface_executor_plugins.utils import encode_target_jobs_cli_args, format_cli_arg
 
 from hippflow.driver import start_record
-from snakemake_executor_plugin_hippflow_slurm.controller import schedules_memory, wait_for_controller
-from snakemake_executor_plugin_hippflow_slurm.failures import failed_members, last_error, members
+from snakemake_executor_plugin_hippflow_slurm.controller import (
+    largest_memory,
+    schedules_memory,
+    wait_for_controller,
+)
+from snakemake_executor_plugin_hippflow_slurm.failures import failed_for_good, failed_members, last_error, members
 
 #: States of a job that will not run any more and has not succeeded.
 FAILED = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
@@ -127,12 +133,16 @@ class Executor(slurm.Executor):
     def _mark(self, job: Any) -> Path:
         return self.done / f"{job.jobid}-{job.attempt}"
 
+    def get_job_args(self, job: Any, **kwargs: Any) -> str:
+        """Ask for the job's files: jobs that are targets themselves would be made again in any case."""
+        arguments = super().get_job_args(job, **kwargs)
+        option = format_cli_arg("--target-jobs", encode_target_jobs_cli_args(job.get_target_spec()))
+        files = " ".join(shlex.quote(str(path)) for member in members(job) for path in member.output)
+        return _replace(arguments, option, files)
+
     def format_job_exec(self, job: Any) -> str:
         """Return the command of a job, without the force to make again what is there."""
-        command = super().format_job_exec(job)
-        if " --force " not in command:
-            raise RuntimeError("Snakemake's command for jobs has no --force any more; see to what it does instead")
-        return command.replace(" --force ", " ", 1)
+        return _replace(super().format_job_exec(job), " --force ", " ")
 
     def run_job(self, job: Any) -> None:
         """Submit one job or group; any failure to do so is reported as the job's."""
@@ -168,15 +178,26 @@ class Executor(slurm.Executor):
             "partition": self.get_partition_arg(job),
             "workdir": self.workflow.workdir_init,
         }
-        view = job
-        if not self.memory_is_scheduled:
-            resources = {name: value for name, value in job.resources.items() if not name.startswith("mem_")}
-            view = SimpleNamespace(threads=job.threads, resources=_Resources(resources))
+        view = SimpleNamespace(threads=job.threads, resources=_Resources(job.resources.items()))
+        self._fit_memory(view.resources, parameters["partition"])
         call = get_submit_command(
             view, parameters, settings=self.workflow.executor_settings, failed_nodes=self._failed_nodes
         )
         call += set_gres_string(view) + " /dev/stdin"
         return log, call, f"#!/bin/sh\n{self.format_job_exec(job)}\n"
+
+    def _fit_memory(self, resources: dict[str, Any], partition: str) -> None:
+        """Ask for no more memory than a node has, and for none where memory is not scheduled."""
+        if not self.memory_is_scheduled:
+            for name in [name for name in resources if name.startswith("mem_")]:
+                del resources[name]
+        elif "mem_mb" in resources:
+            largest = largest_memory(partition.replace("-p", "").strip())
+            if largest and resources["mem_mb"] > largest:
+                self.logger.warning(
+                    f"A job needs {resources['mem_mb']} MB; the largest node has {largest}, so it asks that."
+                )
+                resources["mem_mb"] = largest
 
     # Watching
 
@@ -197,6 +218,8 @@ class Executor(slurm.Executor):
                     log.unlink(missing_ok=True)
                 self.report_job_success(info)
             elif state in FAILED or (state and state.startswith("gone")):
+                if state == "FAILED" and failed_for_good(info.job):
+                    info.job.attempt = info.job.restart_times + 1  # another attempt would say the same
                 self.report_job_error(info, msg=f"Slurm job {info.external_jobid} is {state}.")
             else:
                 yield info
@@ -224,6 +247,13 @@ class Executor(slurm.Executor):
         for member in failed:
             error = last_error(member)
             member.log_error(msg=f"{error}\n{msg}" if error else msg, aux_logs=logs)
+
+
+def _replace(command: str, part: str, other: str) -> str:
+    """Replace a part of Snakemake's command for jobs, which must be in it."""
+    if part not in command:
+        raise RuntimeError(f"expected {part!r} in Snakemake's command for jobs; is it another version than the lock's?")
+    return command.replace(part, other, 1)
 
 
 class _Resources(dict):

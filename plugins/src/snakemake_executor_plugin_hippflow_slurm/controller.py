@@ -55,3 +55,9 @@ def schedules_memory() -> bool:
         if name.strip() == "SelectTypeParameters":
             return "MEMORY" in value.upper()
     return False
+
+
+def largest_memory(partition: str) -> int:
+    """Return the memory of the largest node of a partition in MB, 0 if Slurm does not say."""
+    sizes = [word.rstrip("+") for word in _ask("sinfo", "--noheader", "--format=%m", "-p", partition).stdout.split()]
+    return max((int(size) for size in sizes if size.isdigit()), default=0)

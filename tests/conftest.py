@@ -12,8 +12,8 @@ import pytest
 
 from hippflow.demo.day import write_demo_day
 
-REPOSITORY = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles")
+REPOSITORY = Path(__file__).parents[1]
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "slurm")
 
 #: Channels on three front-ends, the first of which has no units.
 CHANNELS = (9, 34, 120)
@@ -37,7 +37,7 @@ class Run:
 
     @property
     def jobs(self) -> list[str]:
-        messages = re.findall(r"^(?:Job|localrule) \d+: (.*)$", self.output, re.MULTILINE)
+        messages = re.findall(r"^ *(?:Job|localrule) \d+: (.*)$", self.output, re.MULTILINE)
         return sorted(message for message in messages if not message.startswith("Everything"))
 
 
@@ -53,10 +53,11 @@ class Workflow:
             else:
                 shutil.copy(source, folder / part)
 
-    def run(self, *arguments: str, status: int | None = 0) -> Run:
+    def run(self, *arguments: str, status: int | None = 0, environment: dict[str, str] | None = None) -> Run:
         """Call Snakemake; `status` is what it must exit with, None for anything."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        variables = os.environ | (environment or {})
+        done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True)
         run = Run(done.returncode, done.stdout + done.stderr)
         assert status is None or run.status == status, run.output[-5000:]
         return run
@@ -74,6 +75,12 @@ class Workflow:
 def workflow(tmp_path):
     """A fresh copy of the workflow, without data."""
     return Workflow(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_workflow(tmp_path_factory):
+    """Makes fresh copies of the workflow, for fixtures that outlive a test."""
+    return lambda: Workflow(tmp_path_factory.mktemp("workflow"))
 
 
 @pytest.fixture(scope="session")
