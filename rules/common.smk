@@ -8,6 +8,7 @@ import sys
 from functools import cache, partial
 from pathlib import Path
 
+from hippflow_snakemake import script
 from snakemake.exceptions import WorkflowError
 
 from hippflow.day.config import check_config, load_schema

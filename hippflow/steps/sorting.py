@@ -14,6 +14,9 @@ from hippflow.io.signals import open_signal
 
 log = logging.getLogger(__name__)
 
+#: What this step imports when it starts to work, which takes longer than all else (hippflow.forks).
+LATE_IMPORTS = ("mountainsort5.schemes.sorting_scheme1", "threadpoolctl")
+
 
 def read_day_signal(highpass: list[str]) -> tuple[np.ndarray, list[int], float]:
     """Concatenate a channel's high-pass signals of all sessions.

@@ -14,6 +14,9 @@ from hippflow.steps.sorting import read_day_signal, read_sorting
 
 log = logging.getLogger(__name__)
 
+#: What this step imports when it starts to work, which takes longer than all else (hippflow.forks).
+LATE_IMPORTS = ("spikeinterface.metrics",)
+
 
 def make_units(
     highpass: list[str],

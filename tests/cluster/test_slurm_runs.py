@@ -9,7 +9,7 @@ from hippflow.demo.bucket import endpoint, upload_tree
 
 DAY = "results/picasso/20181105"
 MARKERS = f"{DAY}/sessioneye/rplparallel_d41d.hkl"
-SLURM = ("--profile", "slurm", "--hippflow-slurm-poll-seconds", "1")
+SLURM = ("--profile", "slurm", "--seconds-between-status-checks", "1")
 #: Two channels to a Slurm job.
 BLOCKS = ("--group-components", "channels=2", "block=1000000")
 BUCKET = ("--config", "data=s3://hippflow-demo")

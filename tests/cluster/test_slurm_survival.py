@@ -56,7 +56,7 @@ class HeldRun:
     def start(self, *options):
         """Start the driver; its output goes to a file."""
         command = [sys.executable, "-m", "snakemake", FIRINGS, "--profile", "slurm", "--cores", "2"]
-        command += ["--hippflow-slurm-poll-seconds", "1", *options]
+        command += ["--seconds-between-status-checks", "1", *options]
         with open(self.folder / "driver.txt", "a") as output:
             self.driver = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=output, stderr=output, start_new_session=True

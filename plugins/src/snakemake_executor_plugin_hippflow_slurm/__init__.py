@@ -50,12 +50,8 @@ POLLS_UNTIL_GONE = 3
 
 @dataclass
 class ExecutorSettings(slurm.ExecutorSettings):
-    """Settings of the extended plugin, and how often and how long this one asks."""
+    """Settings of the extended plugin, and how patient this one is."""
 
-    poll_seconds: int = field(
-        default=10,
-        metadata={"help": "Seconds between two looks at the queue.", "env_var": False, "required": False},
-    )
     submit_patience: int = field(
         default=900,
         metadata={
@@ -92,7 +88,6 @@ class Executor(slurm.Executor):
         self.done.mkdir(parents=True, exist_ok=True)
         self.unknown: dict[str, int] = {}
         self.controller_is_away = False
-        self.next_seconds_between_status_checks = settings.poll_seconds
 
     def shutdown(self) -> None:
         """Wait for the threads to end, and take the marks of finished jobs away."""
