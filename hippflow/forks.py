@@ -65,7 +65,7 @@ class ForkServer:
             header = len(request).to_bytes(4, "little")
             socket.send_fds(self._control, [header], [theirs.fileno()])
             self._control.sendall(request)
-        return Script(ours)
+        return Script(ours, self)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ class Ended:
 class Script:
     """A script that runs."""
 
-    def __init__(self, connection: socket.socket):
+    def __init__(self, connection: socket.socket, server: ForkServer):
         self._answer = connection.makefile("r")
+        self._server = server  # without its parent's side the server would end
 
     def wait(self) -> Ended:
         """Wait for its end.

@@ -20,7 +20,7 @@ if IN_BUCKET:
         group:
             get_staging_group
         conda:
-            "../envs/ephys.yaml"
+            "../envs/cloud.yaml"
         threads: 1
         resources:
             mem_mb=get_streaming_memory,

@@ -45,7 +45,7 @@ def _start_log(files: Iterable[str]) -> None:
     for path in files:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w"))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
     logging.getLogger("hippflow").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hippflow.cloud.s3 import S3Object, list_objects, read_start, s3_client
+from hippflow.cloud.s3 import S3Object, list_objects, read_start, s3_client, split_url
 from hippflow.errors import CatalogError
 from hippflow.io.nsx import MAX_HEADER_BYTES, NsxHeader, header_bytes, parse_nsx_header
 
@@ -31,6 +31,7 @@ class BucketTree:
     """
 
     def __init__(self, url: str, staging: str | Path):
+        split_url(url)
         self.url, self.staging = url.rstrip("/"), Path(staging)
         self._client = s3_client()
         self._objects: dict[str, S3Object] = list_objects(self.url, self._client)

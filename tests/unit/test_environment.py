@@ -10,6 +10,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(PYPROJECT)["project"]
+PLUGINS = (ROOT / "plugins/pyproject.toml").read_text()
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -25,6 +26,7 @@ LINES = [line for line in (ROOT / "requirements.lock").read_text().splitlines() 
 LOCK = {normal(line.split("==")[0]): line.split("==")[1] for line in LINES if "==" in line}
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 DEPENDENCIES = [*PROJECT["dependencies"], *(d for group in PROJECT["optional-dependencies"].values() for d in group)]
+DEPENDENCIES += tomllib.loads(PLUGINS)["project"]["dependencies"]
 
 
 def test_the_lock_pins_every_package_once():
@@ -43,8 +45,10 @@ def test_every_dependency_is_pinned_within_its_bounds(dependency):
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)
 def test_every_dependency_has_a_reason(dependency):
-    (line,) = [line for line in PYPROJECT.splitlines() if line.strip().startswith(f'"{dependency}"')]
-    assert re.search(r"\",\s+# \w.{5,}", line), f"{dependency} has no comment that says why it is needed"
+    lines = [line for line in (PYPROJECT + PLUGINS).splitlines() if line.strip().startswith(f'"{dependency}"')]
+    assert lines
+    for line in lines:
+        assert re.search(r"\",\s+# \w.{5,}", line), f"{dependency} has no comment that says why it is needed"
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
