@@ -65,15 +65,6 @@ def test_no_test_sees_the_jobs_of_another(slurm):
     assert slurm.finished() == []
 
 
-def test_elements_of_an_array_are_jobs(slurm):
-    job = slurm.submit("exit $SLURM_ARRAY_TASK_ID", "--mem=100", "--array=0-1")
-    wait_until(lambda: {row["state"] for row in slurm.jobs()} == {"COMPLETED", "FAILED"}, 20, "both elements to end")
-    assert sorted((row["id"], row["state"]) for row in slurm.jobs()) == [
-        (f"{job}_0", "COMPLETED"),
-        (f"{job}_1", "FAILED"),
-    ]
-
-
 @pytest.mark.parametrize("script", [GREEDY, f"srun --mem=100 {GREEDY}"], ids=["batch", "step"])
 def test_a_job_over_its_memory_is_killed(slurm, tmp_path, script):
     output = tmp_path / "output.txt"
@@ -94,36 +85,6 @@ def test_more_memory_than_a_node_has_is_refused(slurm):
         slurm.submit("true", "--mem=4001")
 
 
-def test_a_job_on_a_lost_node_fails_or_is_started_again(slurm):
-    options = ("--mem=100", "--nodelist=n2")
-    lost = slurm.submit("sleep 60", *options, "--no-requeue")
-    again = slurm.submit("sleep 60", *options, "--requeue")
-    for job in (lost, again):
-        slurm.wait_for(job, "RUNNING")
-    slurm.kill_node("n2", notice=True)
-    assert slurm.wait_for(lost, "NODE_FAIL", "FAILED") == "NODE_FAIL"
-    assert slurm.wait_for(again, "PENDING", "FAILED") == "PENDING"
-    assert slurm.call("sinfo", "--noheader", "--nodes=n2", "--format=%T").strip().startswith("down")
-    slurm.restart_node("n2")
-    assert slurm.wait_for(again, "RUNNING") == "RUNNING"
-    assert [row["restarts"] for row in slurm.jobs()] == ["0", "1"]
-
-
-@pytest.mark.slow
-def test_slurm_finds_a_lost_node_and_a_job_past_its_time_limit(tmp_path):
-    """One test, because Slurm looks for both about every half minute."""
-    with LocalSlurm(tmp_path / "slurm", nodes=3, slurmd_timeout=2) as cluster:
-        lost = cluster.submit("sleep 600", "--no-requeue", "--nodelist=n1")
-        late = cluster.submit("sleep 600", "--time=5", "--nodelist=n2")
-        for job in (lost, late):
-            cluster.wait_for(job, "RUNNING")
-        cluster.kill_node("n1")
-        cluster.expire(late)
-        assert [row["state"] for row in cluster.jobs()] == ["RUNNING", "RUNNING"]
-        assert cluster.wait_for(late, "TIMEOUT", "FAILED", "COMPLETED", seconds=60) == "TIMEOUT"
-        assert cluster.wait_for(lost, "NODE_FAIL", "FAILED", "COMPLETED", seconds=60) == "NODE_FAIL"
-
-
 def test_a_drained_node_gets_no_jobs_until_it_is_resumed(slurm):
     slurm.drain("n4")
     job = slurm.submit("true", "--mem=100", "--partition=ondemand")
@@ -140,20 +101,6 @@ def test_nodes_that_a_test_broke_are_whole_in_the_next(slurm):
     slurm.stop_controller()
     slurm.reset()
     assert slurm.call("sinfo", "--Node", "--noheader", "--format=%T").split() == ["idle"] * 4
-
-
-def test_a_controller_that_was_away_still_knows_its_jobs(slurm, tmp_path):
-    done = tmp_path / "done"
-    running = slurm.submit(f"sleep 1; touch {done}", "--mem=100")
-    waiting = slurm.submit("true", "--mem=100", "--hold")
-    slurm.wait_for(running, "RUNNING")
-    slurm.stop_controller()
-    with pytest.raises(RuntimeError, match="squeue"):
-        slurm.jobs()
-    wait_until(done.exists, 10, "the job to end while nobody watches")
-    slurm.start_controller()
-    assert slurm.wait_for(running, "COMPLETED", "FAILED") == "COMPLETED"
-    assert [(row["id"], row["state"]) for row in slurm.jobs()] == [(running, "COMPLETED"), (waiting, "PENDING")]
 
 
 def test_a_step_finds_the_cluster_without_its_configuration(slurm, tmp_path):
@@ -197,23 +144,6 @@ def test_the_command_line_leaves_a_cluster_running_until_it_is_stopped(tmp_path)
     finally:
         subprocess.run([sys.executable, str(SERVER), "stop", str(folder)], check=True)
     assert processes_of(str(folder)) == []
-
-
-@pytest.mark.slow
-def test_sacct_lists_a_finished_job_where_there_is_accounting(tmp_path):
-    with LocalSlurm(tmp_path / "slurm", nodes=1, accounting=True) as cluster:
-        job = cluster.submit("sleep 2; exit 3", "--job-name=counted")
-        cluster.wait_for(job, "FAILED")
-
-        def listed():
-            rows = cluster.call("sacct", "-XnP", f"--jobs={job}", "--format=JobName,State,ExitCode,Account,ElapsedRaw")
-            return rows.strip().split("|")
-
-        wait_until(lambda: "FAILED" in listed(), 20, "sacct to list the job as it ended", period=0.2)
-        name, state, code, account, elapsed = listed()
-        assert (name, state, code, account) == ("counted", "FAILED", "3:0", "lab")
-        assert 1 <= int(elapsed) <= 4
-    assert processes_of(str(tmp_path)) == []
 
 
 def test_a_folder_too_long_for_sockets_is_refused(tmp_path):

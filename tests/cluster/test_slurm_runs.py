@@ -1,11 +1,14 @@
 """Whole runs on a real Slurm: from a bucket to the bytes of a local run, in few jobs, and parts of it."""
 
 import os
+import re
 import shutil
+import time
 
 import pytest
 
 from hippflow.demo.bucket import endpoint, upload_tree
+from hippflow.demo.day import write_demo_day
 
 DAY = "results/picasso/20181105"
 MARKERS = f"{DAY}/sessioneye/rplparallel_d41d.hkl"
@@ -47,6 +50,17 @@ def test_a_dry_run_shows_all_of_it(on_slurm, finished):
 def test_channels_share_jobs(on_slurm):
     """Copies, markers, a split of each session, and two blocks of channels, each once."""
     assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 6
+
+
+def test_a_day_of_110_channels_is_17_slurm_jobs(workflow):
+    """14 blocks of channels, one of markers, and a split of each session (one more would stage files of a bucket)."""
+    write_demo_day(workflow.folder / "data", channels=110, seconds=2)
+    planned = workflow.run("-n", *SLURM)
+    groups = re.findall(r"Group job (\S+) ", planned.output)
+    assert len(groups) == len(set(groups)) == 15
+    members = [line for line in planned.output.splitlines() if re.match(r" +Job \d+: ", line)]
+    alone = [line for line in planned.output.splitlines() if re.match(r"Job \d+: Raw signals", line)]
+    assert (len(members), len(alone)) == (110 * 12 + 2, 2)
 
 
 @pytest.mark.parametrize("target", ["day/20181105", "channel/20181105/034"])
@@ -134,6 +148,10 @@ def test_accounting_makes_no_difference(small, local_slurm):
     with local_slurm(nodes=2, accounting=True) as cluster:
         small.run(*SLURM, MARKERS, environment=cluster.environment)
         assert [job["JobState"] for job in cluster.finished()] == ["COMPLETED"]
+        deadline = time.monotonic() + 20
+        while "COMPLETED" not in cluster.call("sacct", "-X", "--noheader", "--format=State"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
 
 
 def test_without_slurm_the_profile_says_so(small, tmp_path):

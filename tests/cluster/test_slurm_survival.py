@@ -158,6 +158,16 @@ def test_a_controller_that_is_away_is_waited_for(held):
     assert "answers again" in held.output
 
 
+def test_a_controller_that_is_away_at_the_start_is_waited_for(held):
+    held.let_go()
+    held.slurm.stop_controller()
+    held.start()
+    held._wait(lambda: "waiting for it before submitting" in held.output)
+    held.slurm.start_controller()
+    held.finish()
+    held.check(attempts=1)
+
+
 def test_a_job_over_its_memory_gets_more(held):
     held.environment = held.environment | {"BALLAST_MB": "900"}
     held.let_go()
