@@ -12,7 +12,7 @@ import pytest
 
 from hippflow.demo.day import write_demo_day
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parent
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "slurm")
 
 #: Channels on three front-ends, the first of which has no units.
