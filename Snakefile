@@ -21,13 +21,15 @@ include: "rules/staging.smk"
 include: "rules/ripple.smk"
 # Spike sorting over all sessions of a day, and the cells of every session.
 include: "rules/sorting.smk"
+# Maze logs and eye recordings, on one clock, to gaze targets and place fields.
+include: "rules/behaviour.smk"
 # day/20181105 and channel/20181105/009.
 include: "rules/targets.smk"
 
 
 rule all:
-    default_target: True
     input:
         get_all_products,
     message:
         "Everything that config.yaml selects"
+    default_target: True

@@ -13,7 +13,7 @@ import pytest
 from hippflow.demo.day import write_demo_day
 
 REPOSITORY = Path(__file__).parent
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "slurm")
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "resources", "slurm")
 
 #: Channels on three front-ends, the first of which has no units.
 CHANNELS = (9, 34, 120)

@@ -129,7 +129,8 @@ def main() -> None:
                 for start in range(0, len(folders), BLOCK):
                     block = json.dumps(folders[start : start + BLOCK])
                     script = f"#!/bin/sh\ncd {loops}\nexec {sys.executable} loop.py '{block}' > loop.txt 2>&1\n"
-                    subprocess.run(["sbatch", "--mem=5000", "--output=/dev/null"], env=environment, input=script, text=True, check=True)
+                    submit = ["sbatch", "--mem=5000", "--output=/dev/null"]
+                    subprocess.run(submit, env=environment, input=script, text=True, check=True)
                 while slurm.call("squeue", "--noheader"):
                     time.sleep(0.5)
 

@@ -12,7 +12,9 @@ from hippflow.progress import format_duration
 
 def _demo(arguments: argparse.Namespace) -> None:
     from hippflow.day.selection import parse_channels
+    from hippflow.demo.behaviour import BehaviourOptions
     from hippflow.demo.day import EXERCISE_CHANNELS, write_demo_day
+    from hippflow.demo.faults import parse_fault
 
     if arguments.channels is None:
         channels = EXERCISE_CHANNELS
@@ -21,7 +23,16 @@ def _demo(arguments: argparse.Namespace) -> None:
     else:
         singles, ranges = parse_channels(arguments.channels)
         channels = tuple(sorted(singles.union(*ranges)))
-    day = write_demo_day(arguments.folder, channels=channels, seconds=arguments.seconds, seed=arguments.seed)
+    faults = tuple(parse_fault(text) for text in arguments.fault)
+    day = write_demo_day(
+        arguments.folder,
+        channels=channels,
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        n_navigation=arguments.sessions,
+        behaviour=arguments.behaviour,
+        options=BehaviourOptions(faults=faults) if faults or arguments.behaviour else None,
+    )
     print(
         f"A recording day of {format_duration(arguments.seconds)} + half as long is in {day}; what is true of it is in"
     )
@@ -61,6 +72,18 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=60.0, help="length of session01; sessioneye has half (default 60)"
     )
     demo.add_argument("--seed", type=int, default=20181105, help="seed of everything random (default 20181105)")
+    demo.add_argument("--sessions", type=int, default=1, help="how many navigation sessions (default 1)")
+    demo.add_argument(
+        "--no-behaviour", dest="behaviour", action="store_false", help="leave out maze, gaze and the place-tuned unit"
+    )
+    demo.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="something that a device gets wrong, may be given several times: drop:eye:session01:2:cue, "
+        "double:ripple:session01:-1:end, drop:maze:session01:0:trial, abort:eye:session01",
+    )
     demo.set_defaults(run=_demo)
 
     example = commands.add_parser("example", help="download a small real recording and lay it out as a day")

@@ -44,3 +44,7 @@ class StorageError(HippflowError):
 
 class DriverError(HippflowError):
     """A run that was killed and cannot be cleared up after."""
+
+
+class AlignmentError(HippflowError):
+    """Clocks of two devices that cannot be mapped onto each other."""

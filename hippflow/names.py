@@ -77,3 +77,14 @@ def spectrum_args(signal: str, freqspectrum: dict[str, Any]) -> dict[str, Any]:
         "loadRaw": False,
         "pointsPerWindow": freqspectrum[f"{signal}_points_per_window"],
     }
+
+
+def umaze_args(grid_steps: int, overall_grid_size: float, min_obs: int) -> dict[str, Any]:
+    """Return Umaze's arguments in PyHipp's order.
+
+    Examples
+    --------
+    >>> product_name("umaze", umaze_args(40, 25, 5))
+    'umaze_fd09.hkl'
+    """
+    return {"GridSteps": grid_steps, "OverallGridSize": overall_grid_size, "MinObs": min_obs}

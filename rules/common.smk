@@ -18,6 +18,7 @@ from hippflow.names import (
     lfp_args,
     product_name,
     spectrum_args,
+    umaze_args,
 )
 from hippflow.day.plan import EMPTY_PLAN, make_plan, read_plan
 from hippflow.day.selection import nearest
@@ -56,6 +57,11 @@ RPLRAW = product_name("rplraw")
 RPLPARALLEL = product_name("rplparallel")
 RPLLFP = product_name("rpllfp", lfp_args(config["rpllfp"]))
 RPLHIGHPASS = product_name("rplhighpass", highpass_args(config["rplhighpass"]))
+#: Behaviour in the maze and gaze, with PyHipp's arguments, which are constants of its classes.
+UNITY, EYELINK = "unity_71bf.hkl", "eyelink_24d5.hkl"
+UMAZE = product_name("umaze", umaze_args(**config["umaze"]))
+#: Sessions of navigation, in which the animal is in the maze.
+NAVIGATION = r"[A-Za-z]+/\d{8}/session\d{2}"
 #: Signal that each spectrum is of, by the hash in the spectrum's name.
 SPECTRA = {
     argument_hash(spectrum_args(signal, config["freqspectrum"])): signal
@@ -108,7 +114,12 @@ def get_staging_group(wildcards):
 
 def get_session_group(wildcards):
     """The steps on whole sessions of one day, markers and behaviour, go together."""
-    return get_block("sessions", wildcards.session)
+    return get_block("sessions", getattr(wildcards, "session", None) or wildcards.day)
+
+
+def get_place_group(wildcards):
+    """The place fields of a day go together: they need sessions and channels."""
+    return get_block("places", wildcards.session)
 
 
 def get_channel_group(wildcards):
@@ -178,7 +189,59 @@ def get_highpass(wildcards):
     return results(wildcards.session, wildcards.channel, RPLHIGHPASS)
 
 
+def get_maze_logs(wildcards):
+    """The session's maze logs, in order."""
+    return SESSIONS[wildcards.session].maze_logs
+
+
+def get_eye_sessions(day):
+    """Names of a day's sessions that its eye recordings have, and that have trial markers to find them by."""
+    return tuple(session.name for session in DAYS[day] if session.eye and session.nev)
+
+
+def get_eye_recordings(wildcards):
+    """The day's eye recordings: of navigation, of fixation, or both."""
+    sessions = [
+        session for session in DAYS[wildcards.day] if session.eye and session.nev
+    ]
+    return {
+        "fixation" if session.name == "sessioneye" else "navigation": session.eye
+        for session in sessions
+    }
+
+
+def get_eye_splits():
+    """Rules that split a day's eye recordings: name, sessions, and the days that have just these."""
+    days = {}
+    for day in DAYS:
+        if get_eye_sessions(day):
+            days.setdefault(get_eye_sessions(day), []).append(day)
+    ordered = sorted(days.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        (f"edfsplit_{k}" if k > 1 else "edfsplit", sessions, where)
+        for k, (sessions, where) in enumerate(ordered, start=1)
+    ]
+
+
+def get_eyelink(session):
+    """Name of a session's eye data as the tracker has them; those of fixation are on their own clock for good."""
+    return EYELINK if session.endswith("sessioneye") else f"unaligned/{EYELINK}"
+
+
 # Parameters
+
+
+def get_settings(block, *names):
+    """Some parameters of a block of the configuration."""
+    return {name: config[block][name] for name in names}
+
+
+def get_raycast_settings():
+    """Parameters of the ray casting: the camera, the screen and the rays."""
+    scene, settings = "scene", dict(config["raycast"])
+    return {name: value for name, value in settings.items() if name != scene} | {
+        "screen": config["screen"]
+    }
 
 
 def get_spectrum_args(wildcards):
@@ -199,6 +262,13 @@ def get_seconds(wildcards):
 def get_streaming_memory(wildcards, attempt):
     """Memory of a job that reads its input block by block."""
     return 1000 * attempt
+
+
+def get_eye_memory(wildcards, attempt):
+    """Memory of a step that holds all eye samples of a day: 1000 a second, some 500 bytes each."""
+    day = getattr(wildcards, "day", None) or SESSIONS[wildcards.session].day
+    seconds = sum(session.seconds for session in DAYS[day])
+    return int(1000 + seconds * 1000 * 500 / 1e6) * attempt
 
 
 def get_sorting_memory(wildcards, attempt):
@@ -234,15 +304,29 @@ def get_sorting_runtime(wildcards, attempt):
 # Targets
 
 
+def is_aligned(session):
+    """Whether a session has all that it takes to put maze and gaze on the Ripple clock."""
+    return bool(session.nev and session.maze_logs and session.eye)
+
+
 def get_session_products(session):
     """Everything that is made of one session as a whole."""
-    return [results(session.path, RPLPARALLEL)] if session.nev else []
+    products = []
+    if session.nev:
+        products.append(RPLPARALLEL)
+        products += [f"unaligned/{UNITY}"] if session.maze_logs else []
+        products += [get_eyelink(session.name)] if session.eye else []
+    if is_aligned(session):
+        products += [UNITY, EYELINK, "alignment.json", "alignment.png", UMAZE]
+        products += ["unityfile_eyelink.csv", "binData.hdf", "raycast.json"]
+    return [results(session.path, name) for name in products]
 
 
 def get_channel_products(session, number):
     """Everything that is made of one channel in one session."""
     names = [RPLRAW, RPLLFP, RPLHIGHPASS, "cells.csv"]
     names += [f"freqspectrum_{spectrum}.hkl" for spectrum in SPECTRA]
+    names += ["placefields.csv"] if is_aligned(session) else []
     return [results(session.path, session.channels[number], name) for name in names]
 
 
@@ -259,6 +343,7 @@ def get_day_channel_products(day, number):
 def get_day_products(day):
     """Everything that is made of one day."""
     products = [p for session in DAYS[day] for p in get_session_products(session)]
+    products += [results(day, "missingData.csv")] if get_eye_sessions(day) else []
     for number in get_day_channels(day):
         products += get_day_channel_products(day, number)
     return products

@@ -6,6 +6,8 @@ rule rplparallel:
         nev=get_nev,
     output:
         markers=results("{session}", RPLPARALLEL),
+    params:
+        **config["rplparallel"],
     log:
         log_file("rplparallel", "{session}"),
     benchmark:
@@ -18,8 +20,6 @@ rule rplparallel:
     resources:
         mem_mb=get_streaming_memory,
         runtime=get_short_runtime,
-    params:
-        **config["rplparallel"],
     message:
         "Trial markers of {wildcards.session}"
     script:
@@ -37,6 +37,9 @@ for split in PLAN.splits:
             unpack(get_recording),
         output:
             raw=expand(results("{{session}}/{channel}", RPLRAW), channel=split.channels),
+        params:
+            **config["rplsplit"],
+            dtype=config["products"]["dtype"],
         log:
             log_file(split.name, "{session}"),
         benchmark:
@@ -49,9 +52,6 @@ for split in PLAN.splits:
         resources:
             mem_mb=get_streaming_memory,
             runtime=get_split_runtime,
-        params:
-            **config["rplsplit"],
-            dtype=config["products"]["dtype"],
         message:
             "Raw signals of {wildcards.session}"
         script:
@@ -63,6 +63,9 @@ rule rpllfp:
         raw=results("{session}/{channel}", RPLRAW),
     output:
         lfp=results("{session}/{channel}", RPLLFP),
+    params:
+        **config["rpllfp"],
+        dtype=config["products"]["dtype"],
     log:
         log_file("rpllfp", "{session}/{channel}"),
     benchmark:
@@ -75,9 +78,6 @@ rule rpllfp:
     resources:
         mem_mb=get_streaming_memory,
         runtime=get_channel_runtime,
-    params:
-        **config["rpllfp"],
-        dtype=config["products"]["dtype"],
     message:
         "LFP of {wildcards.session}/{wildcards.channel}"
     script:
@@ -89,6 +89,9 @@ rule rplhighpass:
         raw=results("{session}/{channel}", RPLRAW),
     output:
         highpass=results("{session}/{channel}", RPLHIGHPASS),
+    params:
+        **config["rplhighpass"],
+        dtype=config["products"]["dtype"],
     log:
         log_file("rplhighpass", "{session}/{channel}"),
     benchmark:
@@ -101,9 +104,6 @@ rule rplhighpass:
     resources:
         mem_mb=get_streaming_memory,
         runtime=get_channel_runtime,
-    params:
-        **config["rplhighpass"],
-        dtype=config["products"]["dtype"],
     message:
         "High-pass signal of {wildcards.session}/{wildcards.channel}"
     script:
@@ -115,22 +115,22 @@ rule freqspectrum:
         signal=get_spectrum_signal,
     output:
         spectrum=results("{session}/{channel}/freqspectrum_{spectrum}.hkl"),
+    params:
+        args=get_spectrum_args,
     log:
         log_file("freqspectrum", "{session}/{channel}_{spectrum}"),
     benchmark:
         benchmark_file("freqspectrum", "{session}/{channel}_{spectrum}")
-    wildcard_constraints:
-        spectrum="|".join(SPECTRA),
     group:
         get_channel_group
+    wildcard_constraints:
+        spectrum="|".join(SPECTRA),
     conda:
         "../envs/ephys.yaml"
     threads: 1
     resources:
         mem_mb=get_streaming_memory,
         runtime=get_channel_runtime,
-    params:
-        args=get_spectrum_args,
     message:
         "Amplitude spectrum of {wildcards.session}/{wildcards.channel}"
     script:

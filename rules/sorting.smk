@@ -6,6 +6,8 @@ rule sorting:
         highpass=get_day_highpass,
     output:
         firings=results("{day}/mountains/channel{number}/firings.hkl"),
+    params:
+        **config["sorting"],
     log:
         log_file("sorting", "{day}/channel{number}"),
     benchmark:
@@ -18,8 +20,6 @@ rule sorting:
     resources:
         mem_mb=get_sorting_memory,
         runtime=get_sorting_runtime,
-    params:
-        **config["sorting"],
     message:
         "Spike sorting of {wildcards.day}, channel {wildcards.number}"
     script:
@@ -34,6 +34,8 @@ rule units:
         units=results("{day}/mountains/channel{number}/units.csv"),
         metrics=results("{day}/mountains/channel{number}/metrics.csv"),
         templates=results("{day}/mountains/channel{number}/templates.hkl"),
+    params:
+        **config["units"],
     log:
         log_file("units", "{day}/channel{number}"),
     benchmark:
@@ -46,8 +48,6 @@ rule units:
     resources:
         mem_mb=get_sorting_memory,
         runtime=get_sorting_runtime,
-    params:
-        **config["units"],
     message:
         "Units of {wildcards.day}, channel {wildcards.number}"
     script:
@@ -60,6 +60,8 @@ rule spiketrain:
         highpass=get_highpass,
     output:
         cells=results("{session}/{channel}/cells.csv"),
+    params:
+        **config["spiketrain"],
     log:
         log_file("spiketrain", "{session}/{channel}"),
     benchmark:
@@ -72,8 +74,6 @@ rule spiketrain:
     resources:
         mem_mb=get_streaming_memory,
         runtime=get_short_runtime,
-    params:
-        **config["spiketrain"],
     message:
         "Spike trains of {wildcards.session}/{wildcards.channel}"
     script:

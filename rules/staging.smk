@@ -11,22 +11,22 @@ if IN_BUCKET:
             object=storage.raw(f"{BUCKET}/{{file}}", retrieve=False),
         output:
             raw=f"{config['staging']}/{{file}}",
+        params:
+            as_planned=get_object,
         log:
             log_file("staging", "{file}"),
         benchmark:
             benchmark_file("staging", "{file}")
-        wildcard_constraints:
-            file=r"[A-Za-z]+/\d{8}/.+",
         group:
             get_staging_group
+        wildcard_constraints:
+            file=r"[A-Za-z]+/\d{8}/.+",
         conda:
             "../envs/cloud.yaml"
         threads: 1
         resources:
             mem_mb=get_streaming_memory,
             runtime=get_staging_runtime,
-        params:
-            as_planned=get_object,
         message:
             "Copy of {wildcards.file} from the bucket"
         script:

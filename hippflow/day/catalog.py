@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from hippflow.day.behaviour import find_eye_files, find_maze_logs
 from hippflow.day.raw import LocalTree, RawTree
 from hippflow.day.selection import select_channels, select_names
 from hippflow.errors import CatalogError
@@ -40,6 +41,10 @@ class Session:
         Folder ``arrayNN/channelNNN`` of every selected channel, by channel number.
     modified : float
         When the recording was last changed in its bucket, s of the epoch; 0 where it is local.
+    maze_logs : tuple of str
+        Logs of the maze, in order.
+    eye : str or None
+        The day's eye recording that has this session: that of navigation, or that of fixation.
     """
 
     path: str
@@ -51,6 +56,13 @@ class Session:
     clock: str | None
     channels: dict[int, str]
     modified: float = 0.0
+    maze_logs: tuple[str, ...] = ()
+    eye: str | None = None
+
+    @property
+    def name(self) -> str:
+        """``session01``, ..., ``sessioneye``."""
+        return self.path.rsplit("/", 1)[1]
 
     @property
     def day(self) -> str:
@@ -87,6 +99,7 @@ class Catalog:
         rows = json.loads(text)
         for row in rows:
             row["channels"] = {int(number): folder for number, folder in row["channels"].items()}
+            row["maze_logs"] = tuple(row["maze_logs"])
         return cls(tuple(Session(**row) for row in rows))
 
 
@@ -166,11 +179,17 @@ def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dic
     return dict(sorted(found.items()))
 
 
-def _read_session(tree: RawTree, path: str, rplsplit: dict[str, Any]) -> Session:
+def _read_session(tree: RawTree, path: str, config: dict[str, Any], eyes: dict[str, str | None]) -> Session:
+    rplsplit = config["rplsplit"]
     nev, nsx = _only_file(tree, path, "nev"), _only_file(tree, path, rplsplit["suffix"])
     events = tree.local(nev) if nev else None
+    fixation = path.endswith("sessioneye")
+    behaviour = {
+        "maze_logs": () if fixation else find_maze_logs(tree, path, config["unity"]),
+        "eye": eyes["fixation" if fixation else "navigation"],
+    }
     if nsx is None:
-        return Session(path, events, None, 0, 0.0, 0.0, None, {})
+        return Session(path, events, None, 0, 0.0, 0.0, None, {}, **behaviour)
     header = tree.nsx_header(nsx)
     channels = raw_channels(header, rplsplit["raw_label"], rplsplit["first_connector"])
     size = tree.size(nsx)
@@ -184,6 +203,7 @@ def _read_session(tree: RawTree, path: str, rplsplit: dict[str, Any]) -> Session
         clock=events if header.spec == "3.0" else None,
         channels={number: folder for number, (_, folder) in channels.items()},
         modified=tree.modified(nsx),
+        **behaviour,
     )
 
 
@@ -218,8 +238,9 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
     for day in _select_days(tree, subjects, config["days"]):
         names = _session_folders(tree, day)
         present.update(names)
+        eyes = find_eye_files(tree, day, config["edfsplit"])
         sessions += [
-            _read_session(tree, f"{day}/{name}", config["rplsplit"])
+            _read_session(tree, f"{day}/{name}", config, eyes)
             for name in names
             if name in wanted or config["sessions"] == "all"
         ]

@@ -45,6 +45,28 @@ def generator(seed: int, *keys: int | str) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """A device's clock against Ripple's: ``device = offset + (1 + ppm / 1e6) * ripple``, all but `ppm` in seconds."""
+
+    offset: float
+    ppm: float
+
+    def to_device(self, ripple: np.ndarray | float) -> np.ndarray | float:
+        """Return what the device's clock shows at times of Ripple's.
+
+        Examples
+        --------
+        >>> Clock(offset=5, ppm=250_000).to_device(1000)
+        1255.0
+        """
+        return self.offset + (1 + self.ppm / 1e6) * ripple
+
+    def to_ripple(self, device: np.ndarray | float) -> np.ndarray | float:
+        """Return Ripple's times at which the device's clock shows these."""
+        return (device - self.offset) / (1 + self.ppm / 1e6)
+
+
+@dataclass(frozen=True)
 class Trial:
     """One trial: cue on, cue off, end; `rewarded`, or else timed out. Times in ticks."""
 
@@ -96,13 +118,29 @@ class Session:
     trials: tuple[Trial, ...]
     reset_delays: tuple[int, ...]
 
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / TICKS_PER_SECOND
+
+    @property
+    def shrink(self) -> float:
+        """How much shorter everything in it is than in a session of 30 s or more."""
+        return min(1.0, self.seconds / 30)
+
+    @cached_property
+    def events(self) -> tuple[np.ndarray, np.ndarray]:
+        """The session marker and three markers a trial: ticks, int64 (1 + 3 T,), and codes, uint16 (1 + 3 T,)."""
+        ticks = np.array([self.start, *(tick for trial in self.trials for tick in trial.ticks)])
+        codes = [SESSION_START, *(code for trial in self.trials for code in trial.codes)]
+        return ticks, np.array(codes, np.uint16)
+
     @cached_property
     def markers(self) -> tuple[np.ndarray, np.ndarray]:
         """Every word on the parallel port: ticks, int64 (2m,), and codes, uint16 (2m,), zeros included."""
-        ticks = np.array([self.start, *(tick for trial in self.trials for tick in trial.ticks)])
-        codes = [SESSION_START, *(code for trial in self.trials for code in trial.codes)]
+        ticks, codes = self.events
         all_ticks = np.column_stack([ticks, ticks + self.reset_delays]).ravel()
-        return all_ticks, np.column_stack([codes, np.zeros_like(codes)]).ravel().astype(np.uint16)
+        return all_ticks, np.column_stack([codes, np.zeros_like(codes)]).ravel()
 
 
 @dataclass(frozen=True)
@@ -152,14 +190,8 @@ def make_session(name: str, kind: str, seconds: float, seed: int) -> Session:
     return Session(name, kind, n_samples, start, tuple(trials), tuple(resets.tolist()))
 
 
-def make_timeline(subject: str, day: str, seconds: float, seed: int) -> Timeline:
-    """Describe a day of one navigation session and a fixation session of half its length."""
-    return Timeline(
-        subject,
-        day,
-        seed,
-        (
-            make_session("session01", "navigation", seconds, seed),
-            make_session("sessioneye", "fixation", seconds / 2, seed),
-        ),
-    )
+def make_timeline(subject: str, day: str, seconds: float, seed: int, n_navigation: int = 1) -> Timeline:
+    """Describe a day of one navigation session, or more, and a fixation session of half the length of one."""
+    names = [f"session{number:02d}" for number in range(1, n_navigation + 1)]
+    sessions = [make_session(name, "navigation", seconds, seed) for name in names]
+    return Timeline(subject, day, seed, (*sessions, make_session("sessioneye", "fixation", seconds / 2, seed)))

@@ -6,18 +6,42 @@ their units) and ``truth.npz``. The arrays of ``truth.npz`` are
 and ``templates/channel009/unit1``: the undisturbed spike in uV, float32
 (:data:`~hippflow.demo.units.TEMPLATE_SAMPLES`,), whose peak is at
 :data:`~hippflow.demo.units.PEAK_INDEX`.
+
+A day with behaviour has ``behaviour`` in ``truth.json``: per device and session the
+clock (``device = offset + (1 + ppm / 1e6) * ripple``, s), the place field and the
+faults; and these arrays in ``truth.npz`` (F frames, S samples of the eye):
+
+- ``maze/session01/times``, float64 (F,), s of Ripple's clock; ``triggers``, int64 (F,),
+  faults left out; ``position``, float64 (F, 2), x and z; ``heading``, float64 (F,), degrees;
+- ``eye/session01/times``, float64 (S,), s of Ripple's clock; ``first``, int64 (), ms of the
+  tracker's clock at the first sample; ``pixels``, float32 (S, 2), NaN in blinks;
+  ``fixations``, ``saccades``, ``blinks``, int64 (k, 2), first and last ms on the tracker's clock.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hippflow.demo.timeline import TICKS_PER_SECOND, Session
-from hippflow.demo.units import PEAK_INDEX, Unit
+from hippflow.demo.faults import Fault, marker_copies, repeat_markers
+from hippflow.demo.gaze import Gaze
+from hippflow.demo.maze_log import Frames
+from hippflow.demo.timeline import TICKS_PER_SECOND, Clock, Session
+from hippflow.demo.units import PEAK_INDEX, PlaceField, Unit
 from hippflow.io.atomic import whole_file
+
+
+def recorded_markers(session: Session, faults: Iterable[Fault]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the words on the parallel port as Ripple recorded them: ticks, int64 (m,), and codes, uint16 (m,).
+
+    A marker that is lost goes with its 0.
+    """
+    which, later = repeat_markers(marker_copies(session, faults, "ripple"))
+    ticks, codes = (words.reshape(-1, 2)[which] for words in session.markers)
+    return (ticks + np.rint(later * TICKS_PER_SECOND).astype(np.int64)[:, None]).ravel(), codes.ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +55,9 @@ class SessionTruth:
     n_samples : int
         Length in samples, which are ticks of the 30 kHz clock.
     raw_codes, raw_ticks : ndarray, (m,), uint16 and int64
-        All words on the parallel port, the zeros between included.
+        All words on the parallel port, the zeros between included, as Ripple recorded them.
     trial_codes, trial_ticks : ndarray, (n_trials, 3), uint16 and int64
-        Cue onset, cue offset, and reward or timeout.
+        Cue onset, cue offset, and reward or timeout; all of them, whatever Ripple lost.
     """
 
     kind: str
@@ -44,9 +68,9 @@ class SessionTruth:
     trial_ticks: np.ndarray
 
     @classmethod
-    def of(cls, session: Session) -> "SessionTruth":
-        """Take over what the timeline says."""
-        ticks, codes = session.markers
+    def of(cls, session: Session, faults: Iterable[Fault] = ()) -> "SessionTruth":
+        """Take over what the timeline says, but for faults of Ripple's."""
+        ticks, codes = recorded_markers(session, faults)
         trial_codes = np.array([trial.codes for trial in session.trials], np.uint16).reshape(-1, 3)
         trial_ticks = np.array([trial.ticks for trial in session.trials], np.int64).reshape(-1, 3)
         return cls(session.kind, session.n_samples, codes, ticks, trial_codes, trial_ticks)
@@ -68,7 +92,8 @@ class UnitTruth:
     polarity : int
         -1 or 1.
     rate : float
-        Spikes per second that it was meant to have, before bursts.
+        Spikes per second that it was meant to have, before bursts; of the place-tuned
+        unit, in the fixation session.
     refractory : int
         Shortest interval, in samples.
     sessions : tuple of str
@@ -108,14 +133,25 @@ class ChannelTruth:
 
 
 @dataclass(frozen=True, eq=False)
+class BehaviourTruth:
+    """What the animal did: frames of navigation sessions, gaze of all, the tuned unit, and what devices got wrong."""
+
+    maze: dict[str, Frames]
+    eye: dict[str, Gaze]
+    place_field: PlaceField
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Truth:
-    """The truth about a day."""
+    """The truth about a day; `behaviour` is None where there is none."""
 
     subject: str
     day: str
     seed: int
     sessions: dict[str, SessionTruth]
     channels: dict[int, ChannelTruth]
+    behaviour: BehaviourTruth | None = None
 
     @property
     def units(self) -> dict[tuple[int, int], UnitTruth]:
@@ -139,6 +175,47 @@ def _unit_json(unit: UnitTruth) -> dict[str, Any]:
     return {name: getattr(unit, name) for name in names} | counts
 
 
+_MAZE_ARRAYS = ("times", "triggers", "position", "heading")
+_EYE_ARRAYS = ("times", "first", "pixels", "fixations", "saccades", "blinks")
+
+
+def _behaviour_json(behaviour: BehaviourTruth) -> dict[str, Any]:
+    devices = {"maze": behaviour.maze, "eye": behaviour.eye}
+    return {
+        "clocks": {
+            device: {name: asdict(record.clock) for name, record in records.items()}
+            for device, records in devices.items()
+        },
+        "place_field": asdict(behaviour.place_field),
+        "faults": [asdict(fault) for fault in behaviour.faults],
+    }
+
+
+def _behaviour_arrays(behaviour: BehaviourTruth) -> dict[str, np.ndarray]:
+    devices = (("maze", behaviour.maze, _MAZE_ARRAYS), ("eye", behaviour.eye, _EYE_ARRAYS))
+    return {
+        f"{device}/{session}/{name}": getattr(record, name)
+        for device, records, names in devices
+        for session, record in records.items()
+        for name in names
+    }
+
+
+def _load_behaviour(facts: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> BehaviourTruth:
+    maze, eye = (
+        {name: Clock(**clock) for name, clock in facts["clocks"][device].items()} for device in ("maze", "eye")
+    )
+    frames, gazes = {}, {}
+    for name, clock in maze.items():
+        frames[name] = Frames(clock, *(arrays[f"maze/{name}/{key}"] for key in _MAZE_ARRAYS))
+    for name, clock in eye.items():
+        first, *others = (arrays[f"eye/{name}/{key}"] for key in _EYE_ARRAYS[1:])
+        gazes[name] = Gaze(clock, int(first), *others)
+    field = facts["place_field"]
+    place_field = PlaceField(**field | {"sessions": tuple(field["sessions"])})
+    return BehaviourTruth(frames, gazes, place_field, tuple(Fault(**fault) for fault in facts["faults"]))
+
+
 def save_truth(truth: Truth, day_dir: str | Path) -> None:
     """Write ``truth.npz``, then ``truth.json``, into the folder of the day."""
     arrays = {}
@@ -146,6 +223,8 @@ def save_truth(truth: Truth, day_dir: str | Path) -> None:
         arrays[f"templates/{_unit_key(channel, label)}"] = unit.template
         for session, spikes in unit.spikes.items():
             arrays[f"{session}/{_unit_key(channel, label)}"] = spikes
+    if truth.behaviour is not None:
+        arrays |= _behaviour_arrays(truth.behaviour)
     with whole_file(Path(day_dir, "truth.npz")) as part, open(part, "wb") as file:
         np.savez(file, **arrays)
     facts = {
@@ -164,6 +243,8 @@ def save_truth(truth: Truth, day_dir: str | Path) -> None:
             for number, channel in truth.channels.items()
         },
     }
+    if truth.behaviour is not None:
+        facts["behaviour"] = _behaviour_json(truth.behaviour)
     with whole_file(Path(day_dir, "truth.json")) as part:
         part.write_text(json.dumps(facts, indent=1) + "\n")
 
@@ -197,4 +278,5 @@ def load_truth(day_dir: str | Path) -> Truth:
                 unit["sessions"] = tuple(unit["sessions"])
                 units[int(label)] = UnitTruth(**unit, template=arrays[f"templates/{key}"], spikes=spikes)
             channels[int(number)] = ChannelTruth(channel["array"], channel["noise_uv"], units)
-    return Truth(facts["subject"], facts["day"], facts["seed"], sessions, channels)
+        behaviour = _load_behaviour(facts["behaviour"], arrays) if "behaviour" in facts else None
+    return Truth(facts["subject"], facts["day"], facts["seed"], sessions, channels, behaviour)

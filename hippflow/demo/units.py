@@ -5,7 +5,7 @@ is the peak of its undisturbed spike after the 500-7500 Hz band-pass, divided by
 the noise level after the same band-pass (:func:`hippflow.demo.signal.noise_level`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,6 +160,15 @@ def _own_spikes(unit: Unit, n_samples: int, rng: np.random.Generator) -> np.ndar
     return np.concatenate(times).astype(np.int64)
 
 
+def _whole_spikes(samples: np.ndarray, n_samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out spikes whose template does not fit in, and draw amplitudes, which recover with time, for the others."""
+    samples = samples[(samples >= PEAK_INDEX) & (samples < n_samples - TEMPLATE_SAMPLES)]
+    gaps = np.diff(samples, prepend=-TICKS_PER_SECOND)
+    recovered = 1 - 0.3 * np.exp(-gaps / (0.008 * TICKS_PER_SECOND))
+    amplitudes = recovered * rng.normal(1, AMPLITUDE_JITTER, samples.size)
+    return samples, amplitudes.astype(np.float32)
+
+
 def spike_trains(
     units: Sequence[Unit], session: str, n_samples: int, seed: int
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -193,10 +202,87 @@ def spike_trains(
                 extra, samples - unit.refractory
             )
             samples = np.union1d(samples[~beside], extra)
-        # whole templates only
-        samples = samples[(samples >= PEAK_INDEX) & (samples < n_samples - TEMPLATE_SAMPLES)]
-        gaps = np.diff(samples, prepend=-TICKS_PER_SECOND)
-        recovered = 1 - 0.3 * np.exp(-gaps / (0.008 * TICKS_PER_SECOND))
-        amplitudes = recovered * rng.normal(1, AMPLITUDE_JITTER, samples.size)
-        trains[unit.label] = samples, amplitudes.astype(np.float32)
+        trains[unit.label] = _whole_spikes(samples, n_samples, rng)
     return trains
+
+
+@dataclass(frozen=True)
+class PlaceField:
+    """Where the place-tuned unit fires in the maze.
+
+    Attributes
+    ----------
+    channel, label : int
+        The unit.
+    x, z : float
+        Centre of the field, in units of the maze.
+    width : float
+        Standard deviation of the Gaussian, in the same units.
+    peak_rate, base_rate : float
+        Spikes per second: at the centre, `base_rate` + `peak_rate`.
+    sessions : tuple of str
+        Sessions in which it is tuned, those in the maze; in others it fires as any unit.
+    """
+
+    channel: int
+    label: int
+    x: float
+    z: float
+    width: float
+    peak_rate: float
+    base_rate: float
+    sessions: tuple[str, ...]
+
+    def rate(self, position: np.ndarray) -> np.ndarray:
+        """Return the rate in spikes per second at places (n, 2), (n,), before the refractory period.
+
+        Examples
+        --------
+        >>> field = PlaceField(9, 1, x=0, z=10, width=2, peak_rate=20, base_rate=0.5, sessions=("session01",))
+        >>> field.rate(np.array([(0, 10), (0, 8), (0, -10)])).round(2).tolist()
+        [20.5, 12.63, 0.5]
+        """
+        squared = ((position - (self.x, self.z)) ** 2).sum(-1)
+        return self.base_rate + self.peak_rate * np.exp(-squared / (2 * self.width**2))
+
+
+def tunable_unit(plan: Mapping[int, Sequence[Unit]], sessions: Sequence[str]) -> Unit:
+    """Return the unit that is to be place-tuned: the largest that fires in all sessions and follows and leads none.
+
+    Examples
+    --------
+    >>> sessions = ["session01", "sessioneye"]
+    >>> unit = tunable_unit(plan_units([9, 31, 34, 56], sessions, seed=1), sessions)
+    >>> unit.follows is None and unit.sessions == tuple(sessions)
+    True
+    """
+    units = [unit for units in plan.values() for unit in units]
+    tied = {(unit.channel, label) for unit in units if unit.follows for label in (unit.label, unit.follows)}
+    free = [unit for unit in units if unit.sessions == tuple(sessions) and (unit.channel, unit.label) not in tied]
+    return max(free, key=lambda unit: unit.snr)
+
+
+def place_train(
+    unit: Unit, field: PlaceField, session: str, n_samples: int, seed: int, position: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw when the place-tuned unit fires in a session in the maze: a Poisson process with a refractory period.
+
+    Parameters
+    ----------
+    position : callable
+        Gives places (n, 2) of seconds (n,).
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        As :func:`spike_trains`.
+    """
+    rng = generator(seed, "place spikes", session, unit.channel, unit.label)
+    highest = field.base_rate + field.peak_rate
+    candidates = np.sort(rng.integers(0, n_samples, rng.poisson(highest * n_samples / TICKS_PER_SECOND)))
+    fires = rng.random(candidates.size) * highest < field.rate(position(candidates / TICKS_PER_SECOND))
+    samples: list[int] = []
+    for sample in candidates[fires].tolist():
+        if not samples or sample - samples[-1] > unit.refractory:
+            samples.append(sample)
+    return _whole_spikes(np.array(samples, np.int64), n_samples, rng)

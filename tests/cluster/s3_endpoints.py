@@ -159,10 +159,10 @@ class FaultyProxy:
             data = bytearray(answer.read(min(PIECE, stop - done)))
             if fault.flip is not None and start + done <= fault.flip < start + done + len(data):
                 data[fault.flip - start - done] ^= 1
+            with self._lock:
+                self.sent += len(data)  # first: who has the data may look at once
             handler.wfile.write(data)
             done += len(data)
-            with self._lock:
-                self.sent += len(data)
         handler.close_connection = done < length or bool(fault.shorten)
 
 

@@ -43,24 +43,25 @@ def test_the_products_are_those_of_a_local_run(on_slurm, finished):
 
 def test_a_dry_run_shows_all_of_it(on_slurm, finished):
     others = [job for job in on_slurm.planned if not job.startswith("Copy of")]
-    assert len(on_slurm.planned) - len(others) == 4
+    assert len(on_slurm.planned) - len(others) == 7
     assert others == finished.first_run.jobs
 
 
 def test_channels_share_jobs(on_slurm):
-    """Copies, markers, a split of each session, and two blocks of channels, each once."""
-    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 6
+    """Copies, sessions, a split of each session, two blocks of channels, and place fields, each once."""
+    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 7
 
 
-def test_a_day_of_110_channels_is_17_slurm_jobs(workflow):
-    """14 blocks of channels, one of markers, and a split of each session (one more would stage files of a bucket)."""
+def test_a_day_of_110_channels_is_18_slurm_jobs(workflow):
+    """14 blocks of channels, sessions, place fields, and a split of each session; one more stages a bucket's files."""
     write_demo_day(workflow.folder / "data", channels=110, seconds=2)
     planned = workflow.run("-n", *SLURM)
     groups = re.findall(r"Group job (\S+) ", planned.output)
-    assert len(groups) == len(set(groups)) == 15
+    assert len(groups) == len(set(groups)) == 16
     members = [line for line in planned.output.splitlines() if re.match(r" +Job \d+: ", line)]
     alone = [line for line in planned.output.splitlines() if re.match(r"Job \d+: Raw signals", line)]
-    assert (len(members), len(alone)) == (110 * 12 + 2, 2)
+    of_sessions = ["rplparallel"] * 2 + ["unity", "edfsplit", "aligned", "raycast", "umaze"]
+    assert (len(members), len(alone)) == (110 * 13 + len(of_sessions), 2)
 
 
 @pytest.mark.parametrize("target", ["day/20181105", "channel/20181105/034"])

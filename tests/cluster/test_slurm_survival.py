@@ -59,7 +59,14 @@ class HeldRun:
         command += ["--seconds-between-status-checks", "1", *options]
         with open(self.folder / "driver.txt", "a") as output:
             self.driver = subprocess.Popen(
-                command, cwd=self.folder, env=self.environment, stdout=output, stderr=output, start_new_session=True
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                # tests that run in the background ignore Ctrl-C, and what they start would inherit that
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         return self
 
@@ -148,7 +155,7 @@ def test_a_controller_that_is_away_is_waited_for(held):
     held.start().wait_until_sorting()
     held.slurm.stop_controller()
     held._wait(lambda: "does not answer" in held.output)
-    time.sleep(15)  # some looks at the queue without an answer
+    time.sleep(25)  # three looks at the queue without an answer
     assert held.driver.poll() is None
     held.let_go()
     held._wait((held.folder / FIRINGS).exists)

@@ -15,6 +15,7 @@ from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_n
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = {"all", "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain"}
+RULES |= {"unity", "edfsplit", "aligned", "raycast", "umaze", "placefield"}
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +43,21 @@ def test_the_rules_are_clean(workflow):
     linted = workflow.run("--lint").output
     assert "in a good condition" in linted
     formatted = subprocess.run(
-        [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"], cwd=workflow.folder, capture_output=True
+        [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"], cwd=REPOSITORY, capture_output=True
     )
     assert formatted.returncode == 0, formatted.stderr.decode()
 
 
-def test_every_rule_has_the_same_keys_in_the_same_order(workflow):
+def test_every_rule_has_the_same_keys_in_the_same_order():
     order = ["input", "output", "params", "log", "benchmark", "threads", "resources", "message", "script"]
-    others = {"name", "wildcard_constraints", "conda"}
-    for file in ("ripple", "sorting"):
-        text = (workflow.folder / f"rules/{file}.smk").read_text()
-        for rule in text.split("rule")[1:]:
-            keys = [line.strip().rstrip(":") for line in rule.splitlines() if line.rstrip().endswith(":")]
-            keys += [line.strip().split(":")[0] for line in rule.splitlines() if line.strip().startswith("threads:")]
-            keys = [key for key in keys if key in order]
-            if keys:
-                assert sorted(keys, key=order.index) == [key for key in order if key in keys]
-                assert set(order) - set(keys) == set(), rule
-        assert others
+    for file in ("staging", "ripple", "sorting", "behaviour"):
+        text = (REPOSITORY / f"rules/{file}.smk").read_text()
+        rules = re.split(r"^ *rule(?: \w+)?:\n", text, flags=re.MULTILINE)[1:]
+        assert rules
+        for rule in rules:
+            keys = [key for key in re.findall(r"^ +(\w+):(?: \d+)?$", rule, re.MULTILINE) if key in order]
+            assert keys == [key for key in order if key in keys]
+            assert {"input", "output", "log", "benchmark", "threads", "resources", "message", "script"} <= set(keys)
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,14 @@ def units(*channels):
     return [f"Units of {DAY}, channel {c:03d}" for c in channels]
 
 
+def places(*channels):
+    return [f"Place fields of {DAY}/session01/{FOLDERS[c]}" for c in channels]
+
+
 def cells(*channels, sessions=SESSIONS):
-    return [f"Spike trains of {DAY}/{s}/{FOLDERS[c]}" for c in channels for s in sessions]
+    """Spike trains, and the place fields of those of the navigation session."""
+    trains = [f"Spike trains of {DAY}/{s}/{FOLDERS[c]}" for c in channels for s in sessions]
+    return trains + (places(*channels) if "session01" in sessions else [])
 
 
 def raw(*sessions):
@@ -40,6 +46,14 @@ def raw(*sessions):
 
 def markers(*sessions):
     return [f"Trial markers of {DAY}/{s}" for s in sessions]
+
+
+MAZE_LOG = f"Maze log of {DAY}/session01"
+#: What follows from the markers of a session, on the way to place fields, and beside it.
+FOLLOWING = [f"Eye data of {DAY}", f"Maze and eye data of {DAY}/session01 on the Ripple clock"]
+FOLLOWING += [f"Where the animal was in {DAY}/session01"]
+GAZE = f"What the animal looked at in {DAY}/session01"
+BEHAVIOUR = [MAZE_LOG, *FOLLOWING, GAZE]
 
 
 def of_channel(*channels):
@@ -58,7 +72,8 @@ def done(finished, tmp_path):
 
 
 def test_the_first_run_makes_everything_once(finished):
-    assert finished.first_run.jobs == sorted(of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS))
+    expected = of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS) + BEHAVIOUR
+    assert finished.first_run.jobs == sorted(expected)
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -78,7 +93,9 @@ def test_a_second_run_has_nothing_to_do(finished):
         ),
         ("mountains/channel120/units.csv", units(120) + cells(120)),
         ("mountains/channel120/firings.hkl", sorting(120) + units(120) + cells(120)),
-        ("session01/rplparallel_d41d.hkl", markers("session01")),
+        ("session01/rplparallel_d41d.hkl", markers("session01") + BEHAVIOUR + places(*FOLDERS)),
+        ("session01/alignment.json", [FOLLOWING[1], FOLLOWING[2], GAZE, *places(*FOLDERS)]),
+        ("session01/raycast.json", [GAZE]),
     ],
 )
 def test_a_deleted_product_is_made_again_and_what_depends_on_it(done, deleted, jobs):
@@ -112,7 +129,9 @@ def test_a_deleted_raw_signal_is_split_out_alone(done):
         ('sorting={"detect_threshold": 5}', sorting(*FOLDERS) + units(*FOLDERS) + cells(*FOLDERS)),
         ('units={"min_snr": 5}', units(*FOLDERS) + cells(*FOLDERS)),
         ("spiketrain={cells: no-noise}", cells(*FOLDERS)),
-        ("rplparallel={unfinished_trial: drop}", markers(*SESSIONS)),
+        ("rplparallel={unfinished_trial: drop}", markers(*SESSIONS) + BEHAVIOUR + places(*FOLDERS)),
+        ("raycast={radius: 10}", [GAZE]),
+        ("placefield={seed: 1}", places(*FOLDERS)),
         ("products={dtype: int16}", raw(*SESSIONS) + of_channel(*FOLDERS)),
     ],
 )
@@ -130,7 +149,7 @@ def test_a_changed_recording_reruns_its_session(done):
     assert done.plan() == sorted(expected)
 
 
-def test_a_changed_nev_reruns_the_markers_alone(done):
+def test_a_changed_nev_reruns_the_markers_and_what_is_found_by_them(done):
     path = done.folder / f"data/{DAY}/sessioneye/181105_DST.nev"
     later = max(p.stat().st_mtime for p in (done.folder / "results").rglob("*.hkl")) + 10
     os.utime(path, (later, later))
@@ -139,18 +158,19 @@ def test_a_changed_nev_reruns_the_markers_alone(done):
     content[76:80] = b"note"  # in the header's comment
     path.write_bytes(content)
     os.utime(path, (later, later))
-    assert done.plan() == markers("sessioneye")
+    assert done.plan() == sorted([*markers("sessioneye"), *FOLLOWING, GAZE, *places(*FOLDERS)])
 
 
 def test_one_channel_is_a_target(workflow, finished):
     os.symlink(finished.folder / "data", workflow.folder / "data")
-    assert workflow.plan("channel/20181105/034") == sorted(raw(*SESSIONS) + of_channel(34))
+    expected = raw(*SESSIONS) + of_channel(34) + markers(*SESSIONS) + [MAZE_LOG, *FOLLOWING]
+    assert workflow.plan("channel/20181105/034") == sorted(expected)
 
 
 def test_one_day_is_a_target(workflow, finished):
     for day in ("20181105", "20181106"):
         shutil.copytree(finished.folder / f"data/{DAY}", workflow.folder / f"data/picasso/{day}")
-    expected = of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS)
+    expected = of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS) + BEHAVIOUR
     assert workflow.plan("day/20181105") == sorted(expected)
     assert len(workflow.plan()) == 2 * len(expected)
 

@@ -1,0 +1,1 @@
+"""Behaviour: maze, eyes, one clock for both, and where the animal looked. Pure functions on arrays."""

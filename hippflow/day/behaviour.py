@@ -1,0 +1,89 @@
+"""Where a raw tree has maze logs and eye data: by the names that the lab gives them."""
+
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+from hippflow.day.raw import RawTree
+from hippflow.errors import CatalogError
+
+
+def _number(name: str) -> list[Any]:
+    """Return a key that sorts names by the numbers in them: session_2 before session_10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def find_maze_logs(tree: RawTree, session: str, unity: dict[str, Any]) -> tuple[str, ...]:
+    """Find a session's maze logs, in the order of the numbers in their names.
+
+    Parameters
+    ----------
+    tree : RawTree
+    session : str
+        ``subject/day/session``.
+    unity : dict
+        The block ``unity`` of the configuration: ``folder`` and ``logs``, patterns of names.
+
+    Returns
+    -------
+    tuple of str
+        Where jobs find them; empty if there is no folder of logs.
+
+    Raises
+    ------
+    CatalogError
+        Two folders of logs, or one without a log.
+    """
+    folders = sorted(name for name in tree.folders(session) if fnmatchcase(name, unity["folder"]))
+    if not folders:
+        return ()
+    if len(folders) > 1:
+        raise CatalogError(
+            f"{tree.name(session)}: expected one folder of maze logs {unity['folder']} (unity.folder), "
+            f"found {len(folders)} ({', '.join(folders)}); move the others away"
+        )
+    folder = f"{session}/{folders[0]}"
+    logs = sorted((name for name in tree.files(folder) if fnmatchcase(name, unity["logs"])), key=_number)
+    if not logs:
+        raise CatalogError(
+            f"{tree.name(folder)}: expected maze logs {unity['logs']} (unity.logs), found none; "
+            "copy them there, or take the folder away"
+        )
+    return tuple(tree.local(f"{folder}/{name}") for name in logs)
+
+
+def find_eye_files(tree: RawTree, day: str, edfsplit: dict[str, Any]) -> dict[str, str | None]:
+    """Find a day's eye recordings, of navigation and of fixation.
+
+    Parameters
+    ----------
+    tree : RawTree
+    day : str
+        ``subject/day``.
+    edfsplit : dict
+        The block ``edfsplit`` of the configuration: ``navigation`` and ``fixation``, regular expressions.
+
+    Returns
+    -------
+    dict
+        Where jobs find the file of each kind, None where there is none.
+
+    Raises
+    ------
+    CatalogError
+        Two files of a kind, or a file of both kinds.
+    """
+    found: dict[str, str | None] = {}
+    for kind in ("navigation", "fixation"):
+        names = sorted(name for name in tree.files(day) if re.fullmatch(edfsplit[kind], name))
+        if len(names) > 1:
+            raise CatalogError(
+                f"{tree.name(day)}: expected one eye recording of {kind} ({edfsplit[kind]}, edfsplit.{kind}), "
+                f"found {len(names)} ({', '.join(names)}); move the others away"
+            )
+        found[kind] = tree.local(f"{day}/{names[0]}") if names else None
+    if found["navigation"] and found["navigation"] == found["fixation"]:
+        raise CatalogError(
+            f"{found['navigation']}: matches edfsplit.navigation and edfsplit.fixation; make the two patterns disjoint"
+        )
+    return found

@@ -1,0 +1,80 @@
+"""Maze logs and eye recordings in a raw tree: found by name, and never guessed."""
+
+import pytest
+
+from hippflow.day.behaviour import find_eye_files, find_maze_logs
+from hippflow.day.raw import LocalTree
+from hippflow.errors import CatalogError
+
+DAY, SESSION = "picasso/20181105", "picasso/20181105/session01"
+UNITY = {"folder": "RawData*", "logs": "session*.txt"}
+EDFSPLIT = {"navigation": r"\d{6}\.(edf|asc)", "fixation": r"P\d+_\d+\.(edf|asc)"}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A tree to which `add` adds empty files."""
+    (tmp_path / SESSION).mkdir(parents=True)
+    tree = LocalTree(tmp_path)
+
+    def add(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return tree
+
+    tree.add = add
+    return tree
+
+
+def test_logs_are_in_the_order_of_their_numbers(tree, tmp_path):
+    folder = f"{SESSION}/RawData_T1-400"
+    tree.add(
+        *(f"{folder}/{name}" for name in ("session_10_1.txt", "session_2_1.txt", "session_1_5112018.txt", "notes"))
+    )
+    found = find_maze_logs(tree, SESSION, UNITY)
+    assert found == tuple(
+        f"{tmp_path}/{folder}/{name}" for name in ("session_1_5112018.txt", "session_2_1.txt", "session_10_1.txt")
+    )
+
+
+def test_a_session_without_a_folder_of_logs_has_none(tree):
+    assert find_maze_logs(tree, SESSION, UNITY) == ()
+
+
+def test_two_folders_of_logs_are_an_error(tree):
+    tree.add(f"{SESSION}/RawData_T1-400/session_1.txt", f"{SESSION}/RawData_T2/session_1.txt")
+    with pytest.raises(CatalogError, match=r"session01: expected one folder .* found 2 \(RawData_T1-400, RawData_T2\)"):
+        find_maze_logs(tree, SESSION, UNITY)
+
+
+def test_a_folder_without_logs_is_an_error(tree):
+    tree.add(f"{SESSION}/RawData_T1-400/notes")
+    with pytest.raises(CatalogError, match=r"RawData_T1-400: expected maze logs session\*\.txt \(unity\.logs\)"):
+        find_maze_logs(tree, SESSION, UNITY)
+
+
+def test_eye_files_are_told_apart_by_their_names(tree, tmp_path):
+    tree.add(f"{DAY}/181105.edf", f"{DAY}/P11_5.edf", f"{DAY}/notes.txt")
+    assert find_eye_files(tree, DAY, EDFSPLIT) == {
+        "navigation": f"{tmp_path}/{DAY}/181105.edf",
+        "fixation": f"{tmp_path}/{DAY}/P11_5.edf",
+    }
+
+
+def test_a_day_may_lack_one_or_both(tree, tmp_path):
+    assert find_eye_files(tree, DAY, EDFSPLIT) == {"navigation": None, "fixation": None}
+    tree.add(f"{DAY}/181105.asc")
+    assert find_eye_files(tree, DAY, EDFSPLIT) == {"navigation": f"{tmp_path}/{DAY}/181105.asc", "fixation": None}
+
+
+def test_two_of_a_kind_are_an_error(tree):
+    tree.add(f"{DAY}/181105.edf", f"{DAY}/181105.asc")
+    with pytest.raises(CatalogError, match=r"expected one eye recording of navigation .* \(181105\.asc, 181105\.edf\)"):
+        find_eye_files(tree, DAY, EDFSPLIT)
+
+
+def test_a_file_of_both_kinds_is_an_error(tree):
+    tree.add(f"{DAY}/181105.edf")
+    with pytest.raises(CatalogError, match="make the two patterns disjoint"):
+        find_eye_files(tree, DAY, {"navigation": r".*\.edf", "fixation": r"\d+\.edf"})
