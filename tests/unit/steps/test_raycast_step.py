@@ -15,7 +15,8 @@ from hippflow.behaviour.camera import fan_offsets
 from hippflow.behaviour.scene import load_scene
 from hippflow.errors import AlignmentError, ConfigError, FormatError, MarkerError
 from hippflow.io.products import read_product, write_product
-from hippflow.steps import raycast
+from hippflow.io.text_table import digits
+from hippflow.steps import raycast, raycast_inputs
 from hippflow.steps.raycast import make_raycast
 
 SCENE_FILE = Path(__file__).parents[3] / "resources" / "double_tee.json"
@@ -192,7 +193,7 @@ def test_files_do_not_depend_on_how_many_samples_are_read_at_once(tmp_path, monk
     gaze = rng.uniform((-100, 0), (1920, 1080), (len(TIMES), 2)).astype(np.float32)
     contents = []
     for number, at_once in enumerate((1 << 15, 7, 1)):
-        monkeypatch.setattr(raycast, "SAMPLES", at_once)
+        monkeypatch.setattr(raycast_inputs, "SAMPLES", at_once)
         monkeypatch.setattr(raycast, "RAYS", 50 * at_once)
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -213,7 +214,7 @@ def test_numbers_are_written_rounded_and_without_needless_zeros():
     rng = np.random.default_rng(8)
     chosen = [0, -0.0, 1, -1, 0.5, 100, 1e-7, -4e-7, 12.23, -4.9623566, 99.9999999, 1e9, NAN]
     values = np.concatenate([rng.normal(0, 10.0**power, 2000) for power in (-7, -3, 0, 2, 5)] + [chosen])
-    written = [bytes(row[row > 0]).decode() for row in raycast._digits(values, 6)]
+    written = [bytes(row[row > 0]).decode() for row in digits(values, 6)]
     texts = ["0", "0", "1", "-1", "0.5", "100", "0", "0", "12.23", "-4.962357", "100", "1000000000", ""]
     assert written[-len(chosen) :] == texts
     for value, text in zip(values[:-1].tolist(), written[:-1], strict=True):
@@ -253,7 +254,7 @@ def test_inputs_that_do_not_go_together_are_refused_and_leave_nothing(tmp_path, 
 
 
 def test_times_that_go_back_between_two_reads_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(raycast, "SAMPLES", 70)
+    monkeypatch.setattr(raycast_inputs, "SAMPLES", 70)
     times = np.r_[TIMES[:70], TIMES[69:139]]
     with pytest.raises(FormatError, match="expected times that increase, found others near"):
         make(tmp_path, session(tmp_path, times=times))
