@@ -21,6 +21,7 @@ BIN := .venv/bin
 	@touch $@
 	@echo "Setting up .venv: done."
 
+# In a minute no bin of the maze is visited often: a single visit counts.
 # A bucket's run has folders of its own, so that the two do not replace each other's products.
 ifeq ($(DATA),s3)
 DEMO := demo/s3
@@ -33,11 +34,12 @@ endif
 
 demo: .venv/complete
 	@test -f demo/data/picasso/20181105/truth.npz || $(BIN)/hippflow demo demo/data
-	@$(SERVE) $(BIN)/snakemake --cores $(CORES) --config $(DEMO_CONFIG)
+	@$(SERVE) $(BIN)/snakemake --cores $(CORES) --config $(DEMO_CONFIG) 'umaze={min_obs: 1}'
 	@echo
 	@echo "Done. Look at:"
 	@echo "  $(DEMO)/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
 	@echo "  $(DEMO)/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
+	@echo "  $(DEMO)/results/picasso/20181105/session01/          alignment.png; what the animal looked at, where it was"
 	@echo "  demo/data/picasso/20181105/truth.json             what is true of this day"
 
 example: .venv/complete

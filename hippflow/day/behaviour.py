@@ -87,3 +87,34 @@ def find_eye_files(tree: RawTree, day: str, edfsplit: dict[str, Any]) -> dict[st
             f"{found['navigation']}: matches edfsplit.navigation and edfsplit.fixation; make the two patterns disjoint"
         )
     return found
+
+
+def check_eye_files(day: str, found: dict[str, str | None], sessions: list[str], edfsplit: dict[str, Any]) -> None:
+    """Check that a day with an eye recording has one of every kind of session.
+
+    Parameters
+    ----------
+    day : str
+        Full name of the day's folder, for the message.
+    found : dict
+        See :func:`find_eye_files`.
+    sessions : list of str
+        Names of the day's selected sessions.
+    edfsplit : dict
+        The block ``edfsplit`` of the configuration; ``missing_file`` is ``error`` or ``allow``.
+
+    Raises
+    ------
+    CatalogError
+        A kind is missing, and that is an error.
+    """
+    if edfsplit["missing_file"] == "allow" or not any(found.values()):
+        return
+    kinds = {"fixation" if name == "sessioneye" else "navigation": name for name in sessions}
+    for kind, session in kinds.items():
+        if not found[kind]:
+            there = next(path for path in found.values() if path)
+            raise CatalogError(
+                f"{day}: expected an eye recording of {kind} ({edfsplit[kind]}, edfsplit.{kind}) for {session}, "
+                f"found only {there}; copy it there, correct the pattern, or set edfsplit.missing_file to allow"
+            )

@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hippflow.day.behaviour import find_eye_files, find_maze_logs
+from hippflow.day.behaviour import check_eye_files, find_eye_files, find_maze_logs
 from hippflow.day.raw import LocalTree, RawTree
 from hippflow.day.selection import select_channels, select_names
 from hippflow.errors import CatalogError
@@ -238,12 +238,10 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
     for day in _select_days(tree, subjects, config["days"]):
         names = _session_folders(tree, day)
         present.update(names)
+        names = [name for name in names if name in wanted or config["sessions"] == "all"]
         eyes = find_eye_files(tree, day, config["edfsplit"])
-        sessions += [
-            _read_session(tree, f"{day}/{name}", config, eyes)
-            for name in names
-            if name in wanted or config["sessions"] == "all"
-        ]
+        check_eye_files(tree.name(day), eyes, names, config["edfsplit"])
+        sessions += [_read_session(tree, f"{day}/{name}", config, eyes) for name in names]
     _check_selected(tree.name(""), sessions, sorted(present), config)
     return Catalog(tuple(_select_day_channels(sessions, config["channels"])))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hippflow.day.behaviour import find_eye_files, find_maze_logs
+from hippflow.day.behaviour import check_eye_files, find_eye_files, find_maze_logs
 from hippflow.day.raw import LocalTree
 from hippflow.errors import CatalogError
 
@@ -78,3 +78,21 @@ def test_a_file_of_both_kinds_is_an_error(tree):
     tree.add(f"{DAY}/181105.edf")
     with pytest.raises(CatalogError, match="make the two patterns disjoint"):
         find_eye_files(tree, DAY, {"navigation": r".*\.edf", "fixation": r"\d+\.edf"})
+
+
+BOTH = ["session01", "sessioneye"]
+
+
+@pytest.mark.parametrize(("there", "lacking"), [("181105.edf", "fixation"), ("P11_5.edf", "navigation")])
+def test_a_day_with_one_kind_of_eye_recording_lacks_the_other(tree, there, lacking):
+    tree.add(f"{DAY}/{there}")
+    found = find_eye_files(tree, DAY, EDFSPLIT)
+    with pytest.raises(CatalogError, match=f"expected an eye recording of {lacking} .* found only .*{there}; copy it"):
+        check_eye_files(tree.name(DAY), found, BOTH, EDFSPLIT | {"missing_file": "error"})
+    check_eye_files(tree.name(DAY), found, BOTH, EDFSPLIT | {"missing_file": "allow"})
+    others = ["session01"] if lacking == "fixation" else ["sessioneye"]
+    check_eye_files(tree.name(DAY), found, others, EDFSPLIT | {"missing_file": "error"})
+
+
+def test_a_day_without_eye_recordings_lacks_none(tree):
+    check_eye_files(tree.name(DAY), find_eye_files(tree, DAY, EDFSPLIT), BOTH, EDFSPLIT | {"missing_file": "error"})

@@ -109,11 +109,31 @@ def test_json_round_trip(tree):
 def test_other_files_and_folders_are_not_looked_at(tree):
     (tree / "notes.txt").touch()
     (tree / "picasso/20181105/mountains/channel009").mkdir(parents=True)
-    (tree / "picasso/20181105/181105.edf").touch()
+    (tree / "picasso/20181105/181105.eds").touch()
     (tree / "picasso/20181105/session01.txt").touch()
     (tree / "picasso/old").mkdir()
     (tree / "2018").mkdir()
     assert len(catalog(tree).sessions) == 4
+
+
+def test_behaviour_is_found_beside_recordings(tree):
+    day = tree / "picasso/20181105"
+    for name in ("181105.edf", "P11_5.edf", "session01/RawData_T1-400/session_1_5112018.txt"):
+        (day / name).parent.mkdir(exist_ok=True)
+        (day / name).touch()
+    navigation, fixation = catalog(tree, days="20181105").sessions
+    assert (navigation.eye, fixation.eye) == (str(day / "181105.edf"), str(day / "P11_5.edf"))
+    assert navigation.maze_logs == (str(day / "session01/RawData_T1-400/session_1_5112018.txt"),)
+    assert fixation.maze_logs == ()
+    assert Catalog.from_json(catalog(tree).to_json()) == catalog(tree)
+
+
+def test_an_eye_recording_of_one_kind_alone_is_an_error_unless_allowed(tree):
+    (tree / "picasso/20181105/181105.edf").touch()
+    with pytest.raises(CatalogError, match="20181105: expected an eye recording of fixation .* for sessioneye"):
+        catalog(tree)
+    assert len(catalog(tree, edfsplit=CONFIG["edfsplit"] | {"missing_file": "allow"}).sessions) == 4
+    assert len(catalog(tree, sessions="session01").sessions) == 3
 
 
 def test_hidden_files_are_not_recordings(tree):
