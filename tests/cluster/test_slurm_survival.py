@@ -163,6 +163,7 @@ def test_a_controller_that_is_away_is_waited_for(held):
     held.finish()
     held.check(attempts=1)
     assert "answers again" in held.output
+    assert len(held.slurm.finished()) == 1  # the job was never given up
 
 
 def test_a_controller_that_is_away_at_the_start_is_waited_for(held):
