@@ -117,19 +117,24 @@ def get_session_group(wildcards):
     return get_block("sessions", getattr(wildcards, "session", None) or wildcards.day)
 
 
-def get_place_group(wildcards):
-    """The place fields of a day go together: they need sessions and channels."""
-    return get_block("places", wildcards.session)
-
-
-def get_channel_group(wildcards):
-    """A day's channels go together in blocks, everything that is made of them."""
+def get_channel_block(wildcards, stage="channels"):
+    """A day's channels go together in blocks."""
     if hasattr(wildcards, "session"):
         day, number = SESSIONS[wildcards.session].day, int(wildcards.channel[-3:])
     else:
         day, number = wildcards.day, int(wildcards.number)
     size = workflow.group_settings.group_components.get("channels", 1)
-    return get_block("channels", day, get_day_channels(day).index(number) // size + 1)
+    return get_block(stage, day, get_day_channels(day).index(number) // size + 1)
+
+
+def get_channel_group(wildcards):
+    """Signals, sorting and cells of a block of channels."""
+    return get_channel_block(wildcards)
+
+
+def get_place_group(wildcards):
+    """Place fields of a block: apart, so that signals and sorting do not wait for behaviour."""
+    return get_channel_block(wildcards, "places")
 
 
 # Inputs

@@ -48,16 +48,16 @@ def test_a_dry_run_shows_all_of_it(on_slurm, finished):
 
 
 def test_channels_share_jobs(on_slurm):
-    """Copies, sessions, a split of each session, two blocks of channels, and place fields, each once."""
-    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 7
+    """Copies, sessions, a split of each session, two blocks of channels, and their place fields, each once."""
+    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 8
 
 
-def test_a_day_of_110_channels_is_18_slurm_jobs(workflow):
-    """14 blocks of channels, sessions, place fields, and a split of each session; one more stages a bucket's files."""
+def test_a_day_of_110_channels_is_31_slurm_jobs(workflow):
+    """14 blocks of channels, their place fields, sessions, two splits; one more stages a bucket's files."""
     write_demo_day(workflow.folder / "data", channels=110, seconds=2)
     planned = workflow.run("-n", *SLURM)
     groups = re.findall(r"Group job (\S+) ", planned.output)
-    assert len(groups) == len(set(groups)) == 16
+    assert len(groups) == len(set(groups)) == 29
     members = [line for line in planned.output.splitlines() if re.match(r" +Job \d+: ", line)]
     alone = [line for line in planned.output.splitlines() if re.match(r"Job \d+: Raw signals", line)]
     of_sessions = ["rplparallel"] * 2 + ["unity", "edfsplit", "aligned", "raycast", "umaze"]
@@ -112,7 +112,8 @@ def test_one_channel_that_fails_is_named_and_alone(workflow, finished, slurm):
     assert missing
     assert {"034" in str(path) for path in missing} == {True}
     again = workflow.run(*SLURM, environment=slurm.environment)
-    assert {"034" in job for job in again.jobs} == {True}
+    # place fields are a stage of their own, which a block with a failed channel does not reach
+    assert {"034" in job for job in again.jobs if not job.startswith("Place fields")} == {True}
     assert products(workflow.folder) == products(finished.folder)
 
 

@@ -13,7 +13,7 @@ DAY_CHANNELS = {9: "array01/channel009", 34: "array02/channel034"}
 @pytest.fixture(scope="session")
 def short_day(tmp_path_factory):
     """Channels 9 and 34; session01 of 8 s, sessioneye of 4 s."""
-    return write_demo_day(tmp_path_factory.mktemp("raw"), channels=list(DAY_CHANNELS), seconds=8)
+    return write_demo_day(tmp_path_factory.mktemp("raw"), channels=list(DAY_CHANNELS), seconds=8, behaviour=False)
 
 
 @pytest.fixture(scope="session")
