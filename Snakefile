@@ -13,8 +13,12 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
-# Configuration, plan of the run, paths, input and resource functions.
+# Configuration, plan of the run, paths, input functions.
 include: "rules/common.smk"
+# What is made of sessions, channels and days.
+include: "rules/products.smk"
+# Memory, time, and Slurm jobs.
+include: "rules/resources.smk"
 # Raw files from a bucket, where config.yaml names one.
 include: "rules/staging.smk"
 # Ripple: trial markers, raw signals, LFP, high-pass signals, spectra.

@@ -28,7 +28,7 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "cluster"))
 
 from local_slurm import LocalSlurm  # noqa: E402
 
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "slurm")
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "resources", "slurm")
 BLOCK = 8
 
 #: Everything of the channels named in argv, by the steps alone; the raw signals are there.
@@ -78,13 +78,6 @@ def new_workflow(folder: Path, data: Path) -> Path:
         source = REPOSITORY / part
         shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy(source, folder / part)
     (folder / "data").symlink_to(data)
-    done = ["results/picasso/20181105/" + name for name in ("session01/rplparallel_d41d.hkl",)]
-    subprocess.run(
-        [sys.executable, "-m", "snakemake", *done, "--cores", "2", "--until", "rplsplit"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
     subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", "--until", "rplsplit", "rplparallel"],
         cwd=folder,
@@ -110,7 +103,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         top = Path(temporary)
         n, seconds = str(arguments.channels), str(arguments.seconds)
-        subprocess.run(["hippflow", "demo", top / "data", "--channels", n, "--seconds", seconds], check=True)
+        day = ["--channels", n, "--seconds", seconds, "--no-behaviour"]
+        subprocess.run(["hippflow", "demo", top / "data", *day], check=True)
         with LocalSlurm(top / "slurm", nodes=1, cpus=2, memory=20000) as slurm:
             environment = os.environ | slurm.environment
             groups, loops = (new_workflow(top / name, top / "data") for name in ("groups", "loops"))

@@ -8,7 +8,7 @@ rule unity:
     output:
         unity=results("{session}/unaligned", UNITY),
     params:
-        **get_settings("unity", "reversal_frames"),
+        reversal_frames=config["unity"]["reversal_frames"],
     log:
         log_file("unity", "{session}"),
     benchmark:

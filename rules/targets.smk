@@ -1,5 +1,7 @@
 """Targets with a name instead of a file: one day, or one channel of one day."""
 
+from functools import partial
+
 # Jobs on other nodes make files, never targets, and need not spend time on these.
 if workflow.is_main_process:
     for date in sorted({Path(day).name for day in DAYS}):

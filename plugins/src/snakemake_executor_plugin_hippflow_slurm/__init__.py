@@ -44,8 +44,8 @@ from snakemake_executor_plugin_hippflow_slurm.failures import failed_for_good, f
 #: States of a job that will not run any more and has not succeeded.
 FAILED = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 
-#: Polls in a row that a job is unknown to the controller before it counts as gone.
-POLLS_UNTIL_GONE = 3
+#: Polls that a job is unknown to the controller before it counts as gone, and what it is then without its mark.
+POLLS_UNTIL_GONE, GONE = 3, "gone from the queue without a success"
 
 
 @dataclass
@@ -161,14 +161,13 @@ class Executor(slurm.Executor):
 
     def _submission(self, job: Any) -> tuple[Path, str, str]:
         """Return a job's Slurm log, the call of sbatch, and the script for it."""
-        kind = "group" if job.is_group() else "rule"
-        wildcards = get_job_wildcards(job)
-        log = self.slurm_logdir / f"{kind}_{job.groupid if job.is_group() else job.name}" / wildcards / "%j.log"
+        name = f"group_{job.groupid}" if job.is_group() else f"rule_{job.name}"
+        log = self.slurm_logdir / name / get_job_wildcards(job) / "%j.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         parameters = {
             "run_uuid": self.run_uuid,
             "slurm_logfile": log,
-            "comment_str": f"{kind}_{job.groupid if job.is_group() else job.name}",
+            "comment_str": name,
             "account": next(self.get_account_arg(job)) if job.resources.get("slurm_account") else "",
             "partition": self.get_partition_arg(job),
             "workdir": self.workflow.workdir_init,
@@ -202,22 +201,25 @@ class Executor(slurm.Executor):
             return
         states = await self._states()
         for info in active_jobs:
-            state = states.get(info.external_jobid) if states is not None else "UNREACHABLE"
-            if state is None:
-                self.unknown[info.external_jobid] = self.unknown.get(info.external_jobid, 0) + 1
-                if self.unknown[info.external_jobid] >= POLLS_UNTIL_GONE:
-                    state = "COMPLETED" if self._mark(info.job).exists() else "gone from the queue without a success"
+            state = "UNREACHABLE" if states is None else states.get(info.external_jobid) or self._state_of_unknown(info)
             if state == "COMPLETED":
                 log = info.aux["slurm_logfile"]
                 if not self.workflow.executor_settings.keep_successful_logs:
                     log.unlink(missing_ok=True)
                 self.report_job_success(info)
-            elif state in FAILED or (state and state.startswith("gone")):
+            elif state in FAILED or state == GONE:
                 if state == "FAILED" and failed_for_good(info.job):
                     info.job.attempt = info.job.restart_times + 1  # another attempt would say the same
                 self.report_job_error(info, msg=f"Slurm job {info.external_jobid} is {state}.")
             else:
                 yield info
+
+    def _state_of_unknown(self, info: SubmittedJobInfo) -> str:
+        """Return the state of a job that the controller does not list: unknown at first, then by its mark."""
+        polls = self.unknown[info.external_jobid] = self.unknown.get(info.external_jobid, 0) + 1
+        if polls < POLLS_UNTIL_GONE:
+            return "UNKNOWN"
+        return "COMPLETED" if self._mark(info.job).exists() else GONE
 
     async def _states(self) -> dict[str, str] | None:
         """Return the states of this run's jobs, None while the controller does not answer."""

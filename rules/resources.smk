@@ -1,0 +1,93 @@
+"""What jobs get: memory and time, and the Slurm job that they share. No rules."""
+
+# Resources: memory in MB and time in minutes, from the length of the recording, growing with every attempt.
+
+
+def get_seconds(wildcards):
+    """Length of the recording that a job reads: of its session, or of all sessions of its day."""
+    if hasattr(wildcards, "session"):
+        return SESSIONS[wildcards.session].seconds
+    return sum(session.seconds for session in DAYS[wildcards.day])
+
+
+def get_streaming_memory(wildcards, attempt):
+    """Memory of a job that reads its input block by block."""
+    return 1000 * attempt
+
+
+def get_eye_memory(wildcards, attempt):
+    """Memory of a step that holds all eye samples of a day: 1000 a second, some 500 bytes each."""
+    day = getattr(wildcards, "day", None) or SESSIONS[wildcards.session].day
+    seconds = sum(session.seconds for session in DAYS[day])
+    return int(1000 + seconds * 1000 * 500 / 1e6) * attempt
+
+
+def get_sorting_memory(wildcards, attempt):
+    """Memory of a sorting: the sorter holds the whole day of one channel, some 20 bytes a sample."""
+    return int(1500 + get_seconds(wildcards) * 30000 * 20 / 1e6) * attempt
+
+
+def get_short_runtime(wildcards, attempt):
+    """Time of a step on markers or spike times, whatever the recording's length."""
+    return 10 * attempt
+
+
+def get_staging_runtime(wildcards, attempt):
+    """Time of a transfer at 10 MB/s, a slow line."""
+    return int(10 + get_object(wildcards)["size"] / 10e6 / 60) * attempt
+
+
+def get_split_runtime(wildcards, attempt):
+    """Time of a pass over a recording, at least twice as fast as real time on a slow shared disk."""
+    return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
+
+
+def get_channel_runtime(wildcards, attempt):
+    """Time of a step on one channel's signal, some hundred times faster than real time."""
+    return int(5 + get_seconds(wildcards) / 60 / 20) * attempt
+
+
+def get_sorting_runtime(wildcards, attempt):
+    """Time of sorting one channel, some ten times faster than real time."""
+    return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
+
+
+# Slurm jobs. Snakemake jobs with the same group share one; profiles/slurm says how many
+# channels do. All chains of jobs with one group id go together (see "block" there).
+
+
+def get_block(stage, day, number=1):
+    """Group of jobs on one subject/day that go into one Slurm job as a whole."""
+    group = "_".join([stage, *Path(day).parts[:2], f"{number:02d}"])
+    workflow.parent_groupids[group] = "block"
+    return group
+
+
+def get_staging_group(wildcards):
+    """The raw files of one day are staged together."""
+    return get_block("staging", wildcards.file)
+
+
+def get_session_group(wildcards):
+    """The steps on whole sessions of one day, markers and behaviour, go together."""
+    return get_block("sessions", getattr(wildcards, "session", None) or wildcards.day)
+
+
+def get_channel_block(wildcards, stage="channels"):
+    """A day's channels go together in blocks."""
+    if hasattr(wildcards, "session"):
+        day, number = SESSIONS[wildcards.session].day, int(wildcards.channel[-3:])
+    else:
+        day, number = wildcards.day, int(wildcards.number)
+    size = workflow.group_settings.group_components.get("channels", 1)
+    return get_block(stage, day, get_day_channels(day).index(number) // size + 1)
+
+
+def get_channel_group(wildcards):
+    """Signals, sorting and cells of a block of channels."""
+    return get_channel_block(wildcards)
+
+
+def get_place_group(wildcards):
+    """Place fields of a block: apart, so that signals and sorting do not wait for behaviour."""
+    return get_channel_block(wildcards, "places")
