@@ -49,7 +49,7 @@ example: .venv/complete
 	@echo "Done. The units of every channel are in example/results/blackrock/20231027/mountains/."
 
 test: .venv/complete
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/complete
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules && $(BIN)/snakemake --lint

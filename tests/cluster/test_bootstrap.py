@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -238,8 +239,8 @@ def test_bootstrap_leaves_a_folder_alone_that_is_something_else(sandbox):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_bootstrap_as_root_gives_everything_to_the_user(tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp().parent.parent / f"hippflow-bootstrap-{os.getpid()}"
+def test_bootstrap_as_root_gives_everything_to_the_user():
+    folder = Path(tempfile.gettempdir(), f"hippflow-bootstrap-{os.getpid()}")  # pytest's own is closed to others
     try:
         sandbox = Sandbox(folder)
         # As the volume is on a cluster: everybody may write, and only owners may touch what is there.

@@ -51,17 +51,20 @@ def test_a_wrong_secret_is_refused(ceph, monkeypatch):
     assert refused.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
 
 
-def test_two_endpoints_know_nothing_of_each_other_and_leave_nothing_behind(tmp_path, monkeypatch):
-    with LocalCeph(tmp_path / "a", memory=0.5) as first, LocalCeph(tmp_path / "b", memory=0.5) as second:
+def test_two_endpoints_know_nothing_of_each_other_and_leave_nothing_behind(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("two")
+    with LocalCeph(folder / "a", memory=0.5) as first, LocalCeph(folder / "b", memory=0.5) as second:
         client(first.environment, monkeypatch).create_bucket(Bucket="mine")
         assert client(second.environment, monkeypatch).list_buckets()["Buckets"] == []
-        assert running(str(tmp_path)) == "6"
-    assert running(str(tmp_path)) == "0"
+        assert running(str(folder)) == "6"
+    assert running(str(folder)) == "0"
 
 
-def test_the_command_line_leaves_an_endpoint_running_until_it_is_stopped(tmp_path, monkeypatch):
+def test_the_command_line_leaves_an_endpoint_running_until_it_is_stopped(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("shell")
+
     def call(action):
-        command = [sys.executable, str(SERVER), action, str(tmp_path), "--memory", "0.5"]
+        command = [sys.executable, str(SERVER), action, str(folder), "--memory", "0.5"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     printed = call("start").splitlines()
@@ -72,7 +75,7 @@ def test_the_command_line_leaves_an_endpoint_running_until_it_is_stopped(tmp_pat
         assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["from-a-shell"]
     finally:
         call("stop")
-    assert running(str(tmp_path)) == "0"
+    assert running(str(folder)) == "0"
 
 
 def test_the_simulated_aws_has_what_a_test_puts_there(moto, monkeypatch):

@@ -178,8 +178,9 @@ def test_a_controller_that_is_away_at_the_start_is_waited_for(held):
 
 def test_a_job_over_its_memory_gets_more(held):
     held.environment = held.environment | {"BALLAST_MB": "900"}
-    held.let_go()
     held.start("--set-resources", "sorting:mem_mb=800*attempt", "rplhighpass:mem_mb=400*attempt")
+    held.wait_until_sorting(times=2)  # the first holds its 900 MB until Slurm, which polls, has seen it
+    held.let_go()
     held.finish()
     held.check()
     asked = [job["Tres"].split("mem=")[1].split(",")[0] for job in held.slurm.finished()]
