@@ -1,11 +1,22 @@
-"""docs/products.md says what is in the files: every field and column, its type and its number of dimensions."""
+"""docs/products.md says what is in the files: every field and column, its type and its shape."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from products_document import (
+    COMMON,
+    check_columns,
+    check_fields,
+    check_names,
+    fields_in,
+    flat,
+    named_files,
+    part,
+    rows,
+    sections,
+)
 
 from hippflow.day.config import load_schema, schema_defaults
 from hippflow.demo.day import write_demo_day
@@ -19,8 +30,6 @@ from hippflow.steps.rplsplit import make_rplraw
 from hippflow.steps.sorting import make_sorting
 from hippflow.steps.spiketrain import make_spiketrains
 from hippflow.steps.units import make_units
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "products.md"
 
 #: Section of the document -> products that it describes, below the day's results.
 PRODUCTS = {
@@ -42,11 +51,8 @@ TABLES = {
 }
 #: Products that are no PyHipp objects.
 PLAIN = {"sorting (firings.hkl)"}
-COMMON = "Fields of every PyHipp object"
-#: Dictionaries whose keys are data.
-OPEN = {"array_dict"}
+RULES = ("rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain")
 
-SORTING = schema_defaults(load_schema(DOCUMENT.parents[1] / "schemas/config.schema.yaml"))["sorting"]
 LFP = {"resample_rate": 1000, "order": 8, "band": [1, 150]}
 HIGHPASS = {"order": 8, "band": [500, 7500]}
 SPLIT = {"raw_label": r"raw (\d+)", "first_connector": 0, "on_gap": "error"}
@@ -54,7 +60,7 @@ SPECTRA = {"lfp_points_per_window": 2000, "highpass_points_per_window": 3000}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory, pytestconfig):
     """All products of two channels, 4 s of navigation and 2 s of fixation; signals of one channel in int16 as well."""
     day = write_demo_day(tmp_path_factory.mktemp("raw"), channels=[9, 31], seconds=4)
     folder = tmp_path_factory.mktemp("results") / "picasso" / "20181105"
@@ -82,89 +88,38 @@ def results(tmp_path_factory):
     make_rplraw(nsx, [small], nev=nev, dtype="int16", **SPLIT)
     make_rpllfp(small, small.with_name(names["lfp"]), dtype="int16", **LFP)
     make_rplhighpass(small, small.with_name(names["highpass"]), dtype="int16", **HIGHPASS)
+    sorting = schema_defaults(load_schema(pytestconfig.rootpath / "schemas/config.schema.yaml"))["sorting"]
     for channel in channels:
         highpass = [folder / session / channel / names["highpass"] for session in ("session01", "sessioneye")]
         sorted_ = folder / "mountains" / channel[-10:]
         files = [sorted_ / name for name in ("firings.hkl", "units.csv", "metrics.csv", "templates.hkl")]
-        make_sorting(highpass, files[0], **SORTING)
+        make_sorting(highpass, files[0], **sorting)
         make_units(highpass, *files, template_size=150, isi_ms=2.0, min_snr=4.5, min_sd_ratio=0.5, max_isi_share=0.005)
         for signal in highpass:
             make_spiketrains(files[0], files[1], signal, signal.with_name("cells.csv"), selection="all")
     return folder
 
 
-def _sections():
-    """Return the text below every heading of the second level."""
-    parts = re.split(r"^## (.+)$", DOCUMENT.read_text(), flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _rows(text, first_column):
-    """Return the rows of all tables of `text` whose first column has this name, without marks."""
-    rows, inside = [], False
-    for line in text.splitlines():
-        cells = [cell.strip().replace("`", "") for cell in line.strip().strip("|").split("|")]
-        if not line.startswith("|"):
-            inside = False
-        elif cells[0] == first_column:
-            inside = True
-        elif inside and not set(cells[0]) <= set("-: "):
-            rows.append(cells)
-    return rows
-
-
-def _flat(fields, prefix=""):
-    """Yield name and value of all fields, those of dictionaries as analogInfo.SampleRate."""
-    for name, value in fields.items():
-        yield prefix + name, value
-        if isinstance(value, dict) and name not in OPEN:
-            yield from _flat(value, f"{prefix}{name}.")
-
-
-def _type_and_shape(value):
-    """Describe a value as the document does."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} array", value.ndim
-    if isinstance(value, list) and value:
-        kind, dimensions = _type_and_shape(value[0])
-        return f"list of {kind}", dimensions
-    return ("None" if value is None else type(value).__name__), 0
-
-
-def _dimensions(shape):
-    return len([part for part in shape.strip("()").split(",") if part.strip()]) if shape.startswith("(") else 0
-
-
-def _is_documented(value, kinds, shape):
-    """Say whether one of the types in the document, separated by ' or ', fits; an empty list fits every list."""
-    kind, dimensions = _type_and_shape(value)
-    fits = [k for k in kinds.split(" or ") if k == kind or (kind == "list" and k.startswith("list"))]
-    return bool(fits) and (not dimensions or dimensions == _dimensions(shape))
-
-
 @pytest.mark.parametrize("section", PRODUCTS)
 def test_every_field_is_documented_and_every_documented_field_exists(results, section):
-    sections = _sections()
-    text = sections[section] + ("" if section in PLAIN else sections[COMMON])
-    documented = {name: (kinds, shape) for name, kinds, shape, *_ in _rows(text, "Field")}
+    common = [] if section in PLAIN else [sections()[COMMON]]
+    documented, found = fields_in(*common, part(section)), set()
     files = [path for pattern in PRODUCTS[section] for path in results.glob(pattern)]
     assert files
-    found = set()
     for path in files:
-        for name, value in _flat(read_product(path)):
-            found.add(name)
-            assert name in documented, f"{path.name}: {name} = {value!r} is not in docs/products.md"
-            assert _is_documented(value, *documented[name]), f"{path.name}: {name}: {value!r} is no {documented[name]}"
+        found |= check_fields(flat(read_product(path)), documented, path.name)
     assert not set(documented) - found, "documented, but in no file"
 
 
 @pytest.mark.parametrize(("section", "table"), TABLES)
 def test_every_column_is_documented_and_every_documented_column_exists(results, section, table):
-    text = _sections()[section].partition(f"### {table}")[2].partition("\n### ")[0]
-    documented = [name for name, *_ in _rows(text, "Column")]
-    for path in results.glob(TABLES[section, table]):
-        columns = [re.sub(r"_session(\d\d|eye)$", "_<session>", name) for name in pd.read_csv(path).columns]
-        assert list(dict.fromkeys(columns)) == documented
+    documented = rows(part(section, table), "Column")
+    files = list(results.glob(TABLES[section, table]))
+    assert files
+    for path in files:
+        found = pd.read_csv(path, dtype=str, keep_default_na=False)
+        found.columns = [re.sub(r"_session(\d\d|eye)$", "_<session>", name) for name in found.columns]
+        check_columns(found.loc[:, ~found.columns.duplicated()], documented, path.name)
 
 
 def test_templates_are_as_documented(results):
@@ -176,9 +131,7 @@ def test_templates_are_as_documented(results):
 
 
 def test_file_names_are_in_the_table_of_names(results):
-    documented = {name for row in _rows(_sections()["File names"], "File") for name in row[0].split(", ")}
-    for path in results.rglob("*.*"):
-        assert re.sub(r"cell\d\d", "cellNN", path.name) in documented
+    assert check_names(results) == set(named_files(RULES))
 
 
 def test_spiketrain_csv_holds_the_times_of_the_product(results):
