@@ -1,10 +1,12 @@
 """A raw tree in a bucket, as the catalog looks at it: one listing, and ranged reads of headers."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from hippflow.cloud.s3 import S3Object, list_objects, read_start, s3_client, split_url
+from hippflow.cloud.ranged import RangedFile
+from hippflow.cloud.s3 import S3Object, list_objects, read_range, s3_client, split_url
 from hippflow.errors import CatalogError
 from hippflow.io.nsx import MAX_HEADER_BYTES, NsxHeader, header_bytes, parse_nsx_header
 
@@ -69,10 +71,14 @@ class BucketTree:
     def nsx_header(self, path: str) -> NsxHeader:
         """Read the headers of a continuous recording by ranged GETs, and nothing else of it."""
         found = self._objects[path]
-        data = read_start(found, FIRST_READ, self._client)
+        data = read_range(found, 0, FIRST_READ, self._client)
         if header_bytes(data) > len(data):
-            data = read_start(found, min(header_bytes(data), MAX_HEADER_BYTES), self._client)
+            data = read_range(found, 0, min(header_bytes(data), MAX_HEADER_BYTES), self._client)
         return parse_nsx_header(data, found.url)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading here and there."""
+        return io.BufferedReader(RangedFile(self._objects[path], self._client))
 
     def local(self, path: str) -> str:
         """Return where the staging job puts the file."""

@@ -150,23 +150,29 @@ def _check_key(name: str, url: str) -> None:
         )
 
 
-def read_start(obj: S3Object, n_bytes: int, client: Any) -> bytes:
-    """Read the first bytes of an object, and transfer no more than these.
+def read_range(obj: S3Object, first: int, n_bytes: int, client: Any) -> bytes:
+    """Read bytes of an object from `first` on, as many as there are, and transfer no more than these.
 
     Raises
     ------
     StorageError
         A request that failed, or an object that is no longer the one listed.
     """
-    n_bytes = min(n_bytes, obj.size)
+    n_bytes = min(n_bytes, obj.size - first)
     if n_bytes <= 0:
         return b""
     bucket, key = split_url(obj.url)
+    wanted = f"bytes={first}-{first + n_bytes - 1}"
     with explained(obj.url, client):
-        response = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{n_bytes - 1}", IfMatch=f'"{obj.etag}"')
+        response = client.get_object(Bucket=bucket, Key=key, Range=wanted, IfMatch=f'"{obj.etag}"')
         with response["Body"] as body:  # closed unread, should the endpoint send more than was asked for
             data = body.read(n_bytes)
     check_unchanged(obj, response)
+    if first and not response.get("ContentRange", "").startswith(f"bytes {first}-"):
+        raise StorageError(
+            f"{obj.url}: expected bytes {first} on from {endpoint_of(client)}, found that it ignores ranges "
+            f"({response.get('ContentRange') or 'no Content-Range'}); copy the files and set data to the copy"
+        )
     if len(data) != n_bytes:
         raise StorageError(
             f"{obj.url}: expected {n_bytes} bytes from {endpoint_of(client)}, found {len(data)}; try again"

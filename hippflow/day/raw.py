@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from hippflow.errors import CatalogError
 from hippflow.io.nsx import NsxHeader, read_nsx_header
@@ -25,6 +25,9 @@ class RawTree(Protocol):
 
     def nsx_header(self, path: str) -> NsxHeader:
         """Read the headers of a continuous recording."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading here and there; its ``name`` is its full name."""
 
     def local(self, path: str) -> str:
         """Return where jobs find a file."""
@@ -72,6 +75,10 @@ class LocalTree:
     def nsx_header(self, path: str) -> NsxHeader:
         """Read the headers of a continuous recording, and nothing else of it."""
         return read_nsx_header(self.root / path)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading."""
+        return open(self.root / path, "rb")
 
     def local(self, path: str) -> str:
         """Return where the file is."""

@@ -1,5 +1,6 @@
 import ast
 import hashlib
+import io
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,12 @@ from debian import free_ports
 from s3_endpoints import Fault, FaultyProxy, random_bytes, use, writer
 
 from hippflow.cloud import s3
-from hippflow.cloud.s3 import S3Object, explain, list_objects, read_start, s3_client, split_url
+from hippflow.cloud.ranged import RangedFile
+from hippflow.cloud.s3 import S3Object, explain, list_objects, read_range, s3_client, split_url
 from hippflow.errors import StorageError
 
 CLOUD = Path(s3.__file__).parent
-READING = [CLOUD / f"{name}.py" for name in ("s3", "errors_s3", "download", "workers", "journal", "etag")]
+READING = [CLOUD / f"{name}.py" for name in ("s3", "errors_s3", "download", "workers", "journal", "etag", "ranged")]
 
 
 @pytest.fixture
@@ -98,11 +100,35 @@ def test_the_start_of_an_object_is_read_and_no_more(bucket, moto, monkeypatch):
     with FaultyProxy(moto) as proxy:
         use(monkeypatch, proxy.environment)
         client = s3_client()
-        assert read_start(obj, 1000, client) == data[:1000]
+        assert read_range(obj, 0, 1000, client) == data[:1000]
         assert proxy.sent == 1000
-        assert read_start(obj, 10**9, client) == data
-        assert read_start(obj, 0, client) == b""
+        assert read_range(obj, 0, 10**9, client) == data
+        assert read_range(obj, 0, 0, client) == b""
     assert proxy.objects_got == [(0, 999), (0, 299_999)]
+
+
+def test_an_object_is_read_as_a_file_block_by_block(bucket, moto, monkeypatch):
+    data = random_bytes(300_000)
+    bucket.put_object(Bucket="lab", Key="a", Body=data)
+    obj = list_objects("s3://lab")["a"]
+    with FaultyProxy(moto) as proxy:
+        use(monkeypatch, proxy.environment)
+        with RangedFile(obj, s3_client()) as file:
+            assert file.read(10) == data[:10]
+            assert (file.seek(-20, io.SEEK_END), file.read()) == (len(data) - 20, data[-20:])
+            assert (file.seek(65_530), file.read(10)) == (65_530, data[65_530:65_536])
+            assert file.read(3) == data[65_536:65_539]
+    assert proxy.objects_got == [(0, 65_535), (262_144, 299_999), (65_536, 131_071)]
+
+
+def test_an_endpoint_that_ignores_ranges_is_refused(bucket, moto, monkeypatch):
+    bucket.put_object(Bucket="lab", Key="a", Body=b"0123456789")
+    obj = list_objects("s3://lab")["a"]
+    with FaultyProxy(moto) as proxy:
+        use(monkeypatch, proxy.environment)
+        proxy.always = Fault(whole=True)
+        with pytest.raises(StorageError, match="s3://lab/a: expected bytes 4 on .*ignores ranges"):
+            read_range(obj, 4, 3, s3_client())
 
 
 def test_the_start_of_an_object_that_changed_is_refused(bucket):
@@ -110,7 +136,7 @@ def test_the_start_of_an_object_that_changed_is_refused(bucket):
     obj = list_objects("s3://lab")["a"]
     bucket.put_object(Bucket="lab", Key="a", Body=b"other")
     with pytest.raises(StorageError, match="s3://lab/a at .*changed since the run was planned; start again"):
-        read_start(obj, 3, s3_client())
+        read_range(obj, 0, 3, s3_client())
 
 
 def test_an_endpoint_that_does_not_compare_etags_does_not_hide_a_change(bucket, moto, monkeypatch):
@@ -120,7 +146,7 @@ def test_an_endpoint_that_does_not_compare_etags_does_not_hide_a_change(bucket, 
         use(monkeypatch, proxy.environment)
         proxy.always = Fault(etag="0" * 32)
         with pytest.raises(StorageError, match=f"ETag {obj.etag}.*found ETag 0{{32}}: it changed"):
-            read_start(obj, 3, s3_client())
+            read_range(obj, 0, 3, s3_client())
 
 
 def refusal(action):
@@ -173,7 +199,7 @@ def test_a_missing_bucket_is_named(ceph, monkeypatch):
 
 def test_a_missing_object_is_named(bucket):
     obj = S3Object("s3://lab/gone", 10, "0" * 32, 0.0)
-    said = refusal(lambda: read_start(obj, 5, s3_client()))
+    said = refusal(lambda: read_range(obj, 0, 5, s3_client()))
     assert "s3://lab/gone" in said and "expected an object of this name, found NoSuchKey (HTTP 404)" in said
 
 
