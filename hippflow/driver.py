@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 CANCEL_PATIENCE = 180.0
 
 
-def _identity(pid: int) -> str | None:
+def process_identity(pid: int) -> str | None:
     """Return what tells a process from a later one with the same number, None if there is no such process."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
@@ -59,8 +59,8 @@ def start_record(folder: str | Path, **entries: Any) -> None:
     host, pid = socket.gethostname(), os.getpid()
     path = _record_path(Path(folder))
     record = json.loads(path.read_text()) if path.exists() else {}
-    if record.get("identity") != _identity(pid):
-        record = {"host": host, "pid": pid, "identity": _identity(pid)}
+    if record.get("identity") != process_identity(pid):
+        record = {"host": host, "pid": pid, "identity": process_identity(pid)}
         atexit.register(lambda: os.getpid() == pid and path.unlink(missing_ok=True))
     with whole_file(path) as part:
         part.write_text(json.dumps(record | entries))
@@ -79,7 +79,7 @@ def killed_drivers(folder: str | Path) -> tuple[list[dict[str, Any]], bool]:
     killed, alone = [], True
     for path in sorted(Path(folder, "drivers").glob("*.json")):
         record = json.loads(path.read_text())
-        if record["host"] != socket.gethostname() or _identity(record["pid"]) == record["identity"]:
+        if record["host"] != socket.gethostname() or process_identity(record["pid"]) == record["identity"]:
             alone = False
         else:
             killed.append(record | {"path": path})
