@@ -48,3 +48,11 @@ class DriverError(HippflowError):
 
 class AlignmentError(HippflowError):
     """Clocks of two devices that cannot be mapped onto each other."""
+
+
+class ImagingError(HippflowError):
+    """A movie that registration, cell detection or clustering can make nothing of."""
+
+
+class CloudError(HippflowError):
+    """An AWS service other than S3 that refuses, fails or cannot be reached."""

@@ -1,0 +1,1 @@
+"""The subcommands of ``hippflow``, a module for each subject."""
