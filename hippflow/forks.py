@@ -112,6 +112,7 @@ class Script:
 def _start_server() -> socket.socket:
     ours, theirs = socket.socketpair()
     threads = {f"{name}_NUM_THREADS": "1" for name in ONE_THREAD}
+    threads["NUMBA_THREADING_LAYER"] = "workqueue"  # numba's others end a process that forks once they have started
     with theirs:
         subprocess.Popen(
             [sys.executable, "-m", "hippflow.forks", str(theirs.fileno())],
