@@ -27,6 +27,8 @@ include: "rules/ripple.smk"
 include: "rules/sorting.smk"
 # Maze logs and eye recordings, on one clock, to gaze targets and place fields.
 include: "rules/behaviour.smk"
+# Two-photon movies: registration, cells, their activity and its clusters.
+include: "rules/imaging.smk"
 # day/20181105 and channel/20181105/009.
 include: "rules/targets.smk"
 

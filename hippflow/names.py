@@ -7,6 +7,7 @@ parameter is a new file and DataProcessingTools objects find ours.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 #: How many path components name an object of each level.
@@ -14,6 +15,7 @@ LEVEL_DEPTH = {"subject": 1, "day": 2, "session": 3, "array": 4, "channel": 5, "
 
 #: What the folders of the raw tree are called.
 SUBJECT, DAY, SESSION = re.compile(r"[A-Za-z]+"), re.compile(r"\d{8}"), re.compile(r"session(\d{2}|eye)")
+IMAGING = re.compile(r"imaging\d{2}")
 
 
 def argument_hash(args: dict[str, Any]) -> str:
@@ -88,3 +90,24 @@ def umaze_args(grid_steps: int, overall_grid_size: float, min_obs: int) -> dict[
     'umaze_fd09.hkl'
     """
     return {"GridSteps": grid_steps, "OverallGridSize": overall_grid_size, "MinObs": min_obs}
+
+
+def eyelink_args(screen: Sequence[int] = (1920, 1080)) -> dict[str, Any]:
+    """Return Eyelink's arguments in PyHipp's order; only the screen is a setting.
+
+    Examples
+    --------
+    >>> product_name("eyelink", eyelink_args())
+    'eyelink_24d5.hkl'
+    """
+    return {
+        "FileName": ".edf",
+        "CalibFileNameChar": "P",
+        "NavDirName": "session0",
+        "DirName": "session*",
+        "CalibDirName": "sessioneye",
+        "ScreenX": screen[0],
+        "ScreenY": screen[1],
+        "NumTrialMessages": 3,
+        "TriggerMessage": "Trigger Version 84",
+    }

@@ -37,7 +37,10 @@ for split, sessions, days in get_eye_splits():
             unpack(get_eye_recordings),
             markers=[results("{day}", name, RPLPARALLEL) for name in sessions],
         output:
-            eyelink=[results("{day}", name, get_eyelink(name)) for name in sessions],
+            eyelink=[
+                results("{day}", name, PRODUCTS.split_eyelink(name))
+                for name in sessions
+            ],
             missing=results("{day}/missingData.csv"),
         params:
             sessions=sessions,
@@ -63,36 +66,42 @@ for split, sessions, days in get_eye_splits():
             "../scripts/edfsplit.py"
 
 
-rule aligned:
-    input:
-        unity=results("{session}/unaligned", UNITY),
-        eyelink=results("{session}/unaligned", EYELINK),
-        markers=results("{session}", RPLPARALLEL),
-    output:
-        unity=results("{session}", UNITY),
-        eyelink=results("{session}", EYELINK),
-        report=results("{session}/alignment.json"),
-        figure=results("{session}/alignment.png"),
-    params:
-        **config["aligned"],
-    log:
-        log_file("aligned", "{session}"),
-    benchmark:
-        benchmark_file("aligned", "{session}")
-    group:
-        get_session_group
-    wildcard_constraints:
-        session=NAVIGATION,
-    conda:
-        "../envs/behaviour.yaml"
-    threads: 1
-    resources:
-        mem_mb=get_eye_memory,
-        runtime=get_short_runtime,
-    message:
-        "Maze and eye data of {wildcards.session} on the Ripple clock"
-    script:
-        "../scripts/aligned.py"
+# A session may have a maze log, eye data or both; what there is goes onto the Ripple clock together.
+for aligned, files, sessions in get_aligned_rules():
+
+    rule:
+        name:
+            aligned
+        input:
+            **{
+                name: results("{session}/unaligned", file)
+                for name, file in files.items()
+            },
+            markers=results("{session}", RPLPARALLEL),
+        output:
+            **{name: results("{session}", file) for name, file in files.items()},
+            report=results("{session}/alignment.json"),
+            figure=results("{session}/alignment.png"),
+        params:
+            **config["aligned"],
+        log:
+            log_file(aligned, "{session}"),
+        benchmark:
+            benchmark_file(aligned, "{session}")
+        group:
+            get_session_group
+        wildcard_constraints:
+            session="|".join(sessions),
+        conda:
+            "../envs/behaviour.yaml"
+        threads: 1
+        resources:
+            mem_mb=get_eye_memory,
+            runtime=get_short_runtime,
+        message:
+            "Behaviour of {wildcards.session} on the Ripple clock"
+        script:
+            "../scripts/aligned.py"
 
 
 rule raycast:

@@ -1,7 +1,8 @@
 """Configuration, the run's plan, and the functions that give rules their inputs and parameters. No rules.
 
 Wildcards: `session` is subject/day/session, `channel` is arrayNN/channelNNN, `day`
-is subject/day; `number` is a channel's three digits.
+is subject/day; `number` is a channel's three digits. `recording` is subject/day/imagingNN,
+`plane` the number of one of its planes, from 0.
 """
 
 import sys
@@ -9,22 +10,28 @@ from pathlib import Path
 
 from hippflow_snakemake import script
 from snakemake.exceptions import WorkflowError
+from snakemake_logger_plugin_hippflow import describe_run, guard_budget
 
-from hippflow.day.config import check_config, load_schema
-from hippflow.names import (
-    highpass_args,
-    argument_hash,
-    lfp_args,
-    product_name,
-    spectrum_args,
-    umaze_args,
-)
+from hippflow.day.config import check_config, load_schema, suite2p_settings
+from hippflow.imaging.memory import registration_memory
+from hippflow.imaging.settings import registration_settings
+from hippflow.names import spectrum_args
 from hippflow.day.plan import EMPTY_PLAN, make_plan, read_plan
+from hippflow.day.products import SUITE2P, UNITY, Products
+from hippflow.day.raw import raw_tree
 from hippflow.driver import clear_up, start_record
 from hippflow.errors import HippflowError
 
 #: Folder of what a run keeps about itself.
 STATE = ".snakemake/hippflow"
+
+
+def get_cost(run):
+    """What a run has cost, for its summary and the ledger."""
+    from hippflow.cost.bill import settle  # half a second that jobs need not spend
+
+    return settle(run)
+
 
 try:
     if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
@@ -32,44 +39,36 @@ try:
     config = check_config(
         config, load_schema(workflow.source_path("../schemas/config.schema.yaml"))
     )
+    if workflow.is_main_process:
+        describe_run(config, workflow, get_cost)
     IN_BUCKET = config["data"].startswith("s3://")
     if not workflow.is_main_process:
         PLAN = read_plan()
-    elif IN_BUCKET:
-        # Runs on local files need nothing of AWS.
-        from hippflow.cloud.raw import BucketTree
-
-        PLAN = make_plan(config, STATE, BucketTree(config["data"], config["staging"]))
     elif "--lint" in sys.argv and not Path(config["data"]).exists():
         PLAN = EMPTY_PLAN
     else:
-        PLAN = make_plan(config, STATE)
+        PLAN = make_plan(config, STATE, raw_tree(config))
 except HippflowError as error:
     raise WorkflowError(str(error))
 
 BUCKET = config["data"].rstrip("/")
 SESSIONS = PLAN.catalog.by_path
 DAYS = PLAN.catalog.days
+RECORDINGS = {recording.path: recording for recording in PLAN.catalog.recordings}
 
-RPLRAW = product_name("rplraw")
-RPLPARALLEL = product_name("rplparallel")
-RPLLFP = product_name("rpllfp", lfp_args(config["rpllfp"]))
-RPLHIGHPASS = product_name("rplhighpass", highpass_args(config["rplhighpass"]))
-#: Behaviour in the maze and gaze, with PyHipp's arguments, which are constants of its classes.
-UNITY, EYELINK = "unity_71bf.hkl", "eyelink_24d5.hkl"
-UMAZE = product_name("umaze", umaze_args(**config["umaze"]))
+PRODUCTS = Products(config, PLAN.catalog)
+RPLRAW, RPLPARALLEL = PRODUCTS.rplraw, PRODUCTS.rplparallel
+RPLLFP, RPLHIGHPASS = PRODUCTS.rpllfp, PRODUCTS.rplhighpass
+EYELINK, UMAZE, SPECTRA = PRODUCTS.eyelink, PRODUCTS.umaze, PRODUCTS.spectra
 #: Sessions of navigation, in which the animal is in the maze.
 NAVIGATION = r"[A-Za-z]+/\d{8}/session\d{2}"
-#: Signal that each spectrum is of, by the hash in the spectrum's name.
-SPECTRA = {
-    argument_hash(spectrum_args(signal, config["freqspectrum"])): signal
-    for signal in ("lfp", "highpass")
-}
 
 
-# A run that is killed leaves this record, for the next one to clear up after it.
+# A run that is killed leaves this record, for the next one to clear up after it. Jobs are
+# known by now, and none has started.
 onstart:
     start_record(STATE)
+    guard_budget(config, workflow, STATE)
 
 
 wildcard_constraints:
@@ -77,6 +76,8 @@ wildcard_constraints:
     day=r"[A-Za-z]+/\d{8}",
     channel=r"array\d{2}/channel\d{3}",
     number=r"\d{3}",
+    recording=r"[A-Za-z]+/\d{8}/imaging\d{2}",
+    plane=r"\d+",
 
 
 def results(*parts):
@@ -183,9 +184,44 @@ def get_eye_splits():
     ]
 
 
-def get_eyelink(session):
-    """Name of a session's eye data as the tracker has them; those of fixation are on their own clock for good."""
-    return EYELINK if session.endswith("sessioneye") else f"unaligned/{EYELINK}"
+def get_aligned_rules():
+    """Rules that put devices on the Ripple clock: name, devices, and the sessions that have just these."""
+    sessions = {}
+    for session in SESSIONS.values():
+        sessions.setdefault("_".join(PRODUCTS.devices(session)), []).append(session)
+    return [
+        (
+            "aligned" if "_" in name else f"aligned_{name}",
+            PRODUCTS.devices(some[0]),
+            [s.path for s in some],
+        )
+        for name, some in sorted(sessions.items())
+        if name
+    ]
+
+
+def get_movie_files(wildcards):
+    """The TIFF files of a movie, in order."""
+    return RECORDINGS[wildcards.recording].files
+
+
+def get_movie_rules():
+    """Rules that split movies into planes: name, number of planes, and the recordings that have so many."""
+    planes = {}
+    for recording in RECORDINGS.values():
+        planes.setdefault(recording.planes, []).append(recording.path)
+    return [
+        (f"movie_{n}_planes" if n > 1 else "movie", n, paths)
+        for n, paths in sorted(planes.items())
+    ]
+
+
+def get_plane_projections(wildcards):
+    """The projections of a movie's planes."""
+    n_planes = RECORDINGS[wildcards.recording].planes
+    return [
+        results(wildcards.recording, "movie", f"plane{k}.npz") for k in range(n_planes)
+    ]
 
 
 # Parameters

@@ -52,6 +52,47 @@ def get_sorting_runtime(wildcards, attempt):
     return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
 
 
+# Imaging: from the size of a frame and of the files; where these are compressed, the next attempt gets more.
+
+
+def get_megapixels(recording):
+    """Pixels of all frames of one plane in millions, of 2 bytes each."""
+    return recording.n_bytes / 2e6 / recording.planes / recording.channels
+
+
+def get_imaging_memory(wildcards, attempt):
+    """Memory of a step on traces, projections or pictures of a recording."""
+    recording = RECORDINGS[wildcards.recording]
+    return int(1500 + recording.height * recording.width * 48 * 16 / 1e6) * attempt
+
+
+def get_movie_runtime(wildcards, attempt):
+    """Time of a pass over a movie at 20 MB/s, a slow shared disk."""
+    return int(5 + RECORDINGS[wildcards.recording].n_bytes / 20e6 / 60) * attempt
+
+
+def get_registration_memory(wildcards, attempt):
+    """Memory of the correction of motion, some batches of frames."""
+    recording = RECORDINGS[wildcards.recording]
+    batch_size = config["suite2p"]["registration"].get("batch_size", 100)
+    return registration_memory(recording.height, recording.width, batch_size) * attempt
+
+
+def get_registration_runtime(wildcards, attempt):
+    """Time of the correction of motion: 5 megapixels a second, a third of what one core does."""
+    return int(10 + get_megapixels(RECORDINGS[wildcards.recording]) / 5 / 60) * attempt
+
+
+def get_detection_memory(wildcards, attempt):
+    """Memory of finding cells, which the bins of time are made to fit."""
+    return config["suite2p"]["memory"] * attempt
+
+
+def get_detection_runtime(wildcards, attempt):
+    """Time of finding cells and their traces: 20 megapixels a second."""
+    return int(20 + get_megapixels(RECORDINGS[wildcards.recording]) / 20 / 60) * attempt
+
+
 # Slurm jobs. Snakemake jobs with the same group share one; profiles/slurm says how many
 # channels do. All chains of jobs with one group id go together (see "block" there).
 
@@ -80,7 +121,7 @@ def get_channel_block(wildcards, stage="channels"):
     else:
         day, number = wildcards.day, int(wildcards.number)
     size = workflow.group_settings.group_components.get("channels", 1)
-    return get_block(stage, day, get_day_channels(day).index(number) // size + 1)
+    return get_block(stage, day, PRODUCTS.channels(day).index(number) // size + 1)
 
 
 def get_channel_group(wildcards):
@@ -91,3 +132,16 @@ def get_channel_group(wildcards):
 def get_place_group(wildcards):
     """Place fields of a block: apart, so that signals and sorting do not wait for behaviour."""
     return get_channel_block(wildcards, "places")
+
+
+def get_imaging_group(wildcards):
+    """The movies of a day and their projections go together."""
+    return get_block("movies", RECORDINGS[wildcards.recording].day)
+
+
+def get_plane_group(wildcards):
+    """All steps of one plane go together: planes run beside each other."""
+    recording = Path(wildcards.recording)
+    return get_block(
+        f"{recording.name}_plane", str(recording.parent), int(wildcards.plane) + 1
+    )

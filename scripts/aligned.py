@@ -6,5 +6,12 @@ from hippflow.steps.aligned import make_aligned
 
 with job(globals()) as (input, output, params):
     make_aligned(
-        input.unity, input.eyelink, input.markers, output.unity, output.eyelink, output.report, output.figure, **params
+        getattr(input, "unity", None),
+        getattr(input, "eyelink", None),
+        input.markers,
+        getattr(output, "unity", None),
+        getattr(output, "eyelink", None),
+        output.report,
+        output.figure,
+        **params,
     )

@@ -5,12 +5,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from hippflow.day.raw import RawTree
+from hippflow.day.selection import by_numbers
 from hippflow.errors import CatalogError
-
-
-def _number(name: str) -> list[Any]:
-    """Return a key that sorts names by the numbers in them: session_2 before session_10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def find_maze_logs(tree: RawTree, session: str, unity: dict[str, Any]) -> tuple[str, ...]:
@@ -43,7 +39,7 @@ def find_maze_logs(tree: RawTree, session: str, unity: dict[str, Any]) -> tuple[
             f"found {len(folders)} ({', '.join(folders)}); move the others away"
         )
     folder = f"{session}/{folders[0]}"
-    logs = sorted((name for name in tree.files(folder) if fnmatchcase(name, unity["logs"])), key=_number)
+    logs = sorted((name for name in tree.files(folder) if fnmatchcase(name, unity["logs"])), key=by_numbers)
     if not logs:
         raise CatalogError(
             f"{tree.name(folder)}: expected maze logs {unity['logs']} (unity.logs), found none; "

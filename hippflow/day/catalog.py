@@ -1,22 +1,25 @@
 """What the raw tree holds: days, sessions and channels, from names and headers alone.
 
 The tree has the levels of the field, ``subject/YYYYMMDD/session01`` ...
-``session99`` (navigation) and ``sessioneye`` (fixation). A session's folder holds
-at most one ``.nev`` and one continuous recording. Nothing is guessed: two
-candidates are an error, and so is a folder whose name is almost a session's.
+``session99`` (navigation), ``sessioneye`` (fixation) and ``imaging01`` ... (two-photon).
+A session's folder holds at most one ``.nev`` and one continuous recording, an imaging
+folder one movie. Nothing is guessed: two candidates are an error, and so is a folder
+whose name is almost a session's.
 """
 
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from hippflow.day.behaviour import check_eye_files, find_eye_files, find_maze_logs
+from hippflow.day.imaging import Recording, read_recording
 from hippflow.day.raw import LocalTree, RawTree
 from hippflow.day.selection import select_channels, select_names
 from hippflow.errors import CatalogError
 from hippflow.io.nsx import NsxHeader
-from hippflow.names import DAY, SESSION, SUBJECT
+from hippflow.names import DAY, IMAGING, SESSION, SUBJECT
 
 
 @dataclass(frozen=True)
@@ -72,35 +75,45 @@ class Session:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The selected sessions of a raw tree, in order of subject, day and session."""
+    """The selected sessions and two-photon recordings of a raw tree, in order of subject, day and name."""
 
     sessions: tuple[Session, ...]
+    recordings: tuple[Recording, ...] = ()
 
-    @property
+    @cached_property
     def by_path(self) -> dict[str, Session]:
         """The sessions by their path."""
         return {session.path: session for session in self.sessions}
 
-    @property
+    @cached_property
     def days(self) -> dict[str, list[Session]]:
-        """The sessions of every ``subject/day``, navigation first, in the order in which they are sorted together."""
-        days: dict[str, list[Session]] = {}
+        """The sessions of every ``subject/day``, navigation first, in the order in which they are sorted together.
+
+        A day of imaging alone has none.
+        """
+        days: dict[str, list[Session]] = {
+            day: [] for day in sorted({r.day for r in (*self.sessions, *self.recordings)})
+        }
         for session in self.sessions:
-            days.setdefault(session.day, []).append(session)
+            days[session.day].append(session)
         return days
 
     def to_json(self) -> str:
         """Write the catalog as text that :meth:`from_json` reads back."""
-        return json.dumps([asdict(session) for session in self.sessions], indent=1)
+        return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Catalog":
         """Read what :meth:`to_json` wrote."""
-        rows = json.loads(text)
-        for row in rows:
+        stored = json.loads(text)
+        for row in stored["sessions"]:
             row["channels"] = {int(number): folder for number, folder in row["channels"].items()}
             row["maze_logs"] = tuple(row["maze_logs"])
-        return cls(tuple(Session(**row) for row in rows))
+        for row in stored["recordings"]:
+            row["files"] = tuple(row["files"])
+        return cls(
+            tuple(Session(**row) for row in stored["sessions"]), tuple(Recording(**row) for row in stored["recordings"])
+        )
 
 
 def _folders(tree: RawTree, parent: str, pattern: re.Pattern[str]) -> list[str]:
@@ -108,13 +121,18 @@ def _folders(tree: RawTree, parent: str, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _session_folders(tree: RawTree, day: str) -> list[str]:
+    """Return the names of a day's sessions and two-photon recordings."""
     for name in tree.folders(day):
-        if name.lower().startswith("session") and not SESSION.fullmatch(name):
-            raise CatalogError(
-                f"{tree.name(f'{day}/{name}')}: expected session01 ... session99 or sessioneye, found {name!r}; "
-                "rename the folder, or move it out of the day"
-            )
-    return _folders(tree, day, SESSION)
+        for start, pattern, names in (
+            ("session", SESSION, "session01 ... session99 or sessioneye"),
+            ("imaging", IMAGING, "imaging01 ... imaging99"),
+        ):
+            if name.lower().startswith(start) and not pattern.fullmatch(name):
+                raise CatalogError(
+                    f"{tree.name(f'{day}/{name}')}: expected {names}, found {name!r}; "
+                    "rename the folder, or move it out of the day"
+                )
+    return _folders(tree, day, SESSION) + _folders(tree, day, IMAGING)
 
 
 def _only_file(tree: RawTree, folder: str, suffix: str) -> str | None:
@@ -232,6 +250,7 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
     """
     tree = tree or LocalTree(config["data"])
     sessions: list[Session] = []
+    recordings: list[Recording] = []
     present: set[str] = set()
     wanted = config["sessions"] if isinstance(config["sessions"], list) else [config["sessions"]]
     subjects = select_names("subjects", config["subjects"], _folders(tree, "", SUBJECT), tree.name(""))
@@ -239,11 +258,21 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
         names = _session_folders(tree, day)
         present.update(names)
         names = [name for name in names if name in wanted or config["sessions"] == "all"]
+        movies = [name for name in names if IMAGING.fullmatch(name)]
+        recordings += [read_recording(tree, f"{day}/{name}", config["movie"]) for name in movies]
+        names = [name for name in names if name not in movies]
         eyes = find_eye_files(tree, day, config["edfsplit"])
         check_eye_files(tree.name(day), eyes, names, config["edfsplit"])
         sessions += [_read_session(tree, f"{day}/{name}", config, eyes) for name in names]
-    _check_selected(tree.name(""), sessions, sorted(present), config)
-    return Catalog(tuple(_select_day_channels(sessions, config["channels"])))
+    select_names("sessions", config["sessions"], sorted(present), f"the selected days of {tree.name('')}")
+    if not recordings and not any(session.nev or session.nsx for session in sessions):
+        suffix = config["rplsplit"]["suffix"]
+        raise CatalogError(
+            f"{tree.name('')}: expected .nev or .{suffix} files in subject/YYYYMMDD/session01/ ..., or .tif files in "
+            f"subject/YYYYMMDD/imaging01/ ..., found {len(sessions)} session folders with none; "
+            "check data, subjects, days and sessions in config.yaml"
+        )
+    return Catalog(tuple(_select_day_channels(sessions, config["channels"])), tuple(recordings))
 
 
 def _select_days(tree: RawTree, subjects: list[str], wanted: Any) -> list[str]:
@@ -252,17 +281,6 @@ def _select_days(tree: RawTree, subjects: list[str], wanted: Any) -> list[str]:
     where = tree.name(subjects[0] if len(subjects) == 1 else "")
     days = select_names("days", wanted, sorted({day for _, day in present}), where)
     return [f"{subject}/{day}" for subject, day in present if day in days]
-
-
-def _check_selected(root: str, sessions: list[Session], present: list[str], config: dict[str, Any]) -> None:
-    """Check that every session that was asked for by name is `present`, and that there are recordings."""
-    select_names("sessions", config["sessions"], present, f"the selected days of {root}")
-    if not any(session.nev or session.nsx for session in sessions):
-        suffix = config["rplsplit"]["suffix"]
-        raise CatalogError(
-            f"{root}: expected .nev or .{suffix} files in subject/YYYYMMDD/session01/ ..., found {len(sessions)} "
-            "session folders with none; check data, subjects, days and sessions in config.yaml"
-        )
 
 
 def _select_day_channels(sessions: list[Session], wanted: Any) -> list[Session]:

@@ -9,6 +9,7 @@ import yaml
 
 from hippflow.day.selection import nearest
 from hippflow.errors import ConfigError
+from hippflow.imaging.settings import check_suite2p
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
@@ -63,31 +64,102 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     """
     from jsonschema import Draft202012Validator
 
-    complete = with_defaults(_with_numbers(config, schema, schema.get("$defs", {})), schema)
+    complete = with_defaults(_as_meant(config, schema, schema.get("$defs", {})), schema)
     errors = sorted(Draft202012Validator(schema).iter_errors(complete), key=lambda error: list(map(str, error.path)))
     if errors:
         raise ConfigError("config.yaml: " + "\n".join(line for error in errors for line in _explain(error)))
     _check_bands(complete)
     _check_label(complete["rplsplit"]["raw_label"])
     _check_sorter(complete["sorting"]["sorter"])
+    check_suite2p(suite2p_settings(complete), complete=False)
     return complete
 
 
-def _with_numbers(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
-    """Return `value` with text turned into numbers where the schema wants numbers.
+def read_config(files: list[Path], settings: list[str], schema: dict[str, Any]) -> dict[str, Any]:
+    """Read the configuration as Snakemake does, for what runs beside it.
+
+    Parameters
+    ----------
+    files : list of path
+        YAML files, each laid over those before.
+    settings : list of str
+        ``key=value`` of the command line, laid over the files.
+    schema : dict
+        See :func:`load_schema`.
+
+    Returns
+    -------
+    dict
+        The complete configuration.
+
+    Raises
+    ------
+    ConfigError
+        A file that is missing or no YAML, a setting without a value; see :func:`check_config`.
+    """
+    config: dict[str, Any] = {}
+    for path in files:
+        try:
+            found = yaml.safe_load(Path(path).read_text()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: expected a configuration in YAML, found: {error}") from error
+        config = _over(config, found, str(path))
+    for setting in settings:
+        key, found_value, value = setting.partition("=")
+        if not found_value:
+            raise ConfigError(f"--config: expected KEY=VALUE, found {setting!r}")
+        try:
+            config = _over(config, {key: yaml.safe_load(value)}, "--config")
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--config {setting}: expected a value in YAML, found: {error}") from error
+    return check_config(config, schema)
+
+
+def _over(base: dict[str, Any], over: Any, source: str) -> dict[str, Any]:
+    if not isinstance(over, dict):
+        raise ConfigError(f"{source}: expected keys with values, found {over!r}")
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _over(base[key], value, source) if both else value
+    return merged
+
+
+def suite2p_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the block `suite2p` of the configuration as suite2p's settings: what is set, but for our own `memory`."""
+    block = config["suite2p"]
+    return {key: value for key, value in block.items() if key != "memory" and (key != "diameter" or value)}
+
+
+def _as_meant(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """Return `value` with text turned into what the schema wants: numbers, true and false, null.
 
     Snakemake reads nested values of ``--config`` as text: ``'rpllfp={"band": [2, 150]}'``.
     """
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+    kinds = schema.get("type", ())
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if isinstance(value, dict):
         parts = schema.get("properties", {})
-        return {key: _with_numbers(part, parts.get(key, {}), definitions) for key, part in value.items()}
+        others = {"type": ["number", "boolean"]} if kinds == {"object"} and not parts else {}
+        inner = {"type": "object"} if others else {}
+        return {
+            key: _as_meant(part, parts.get(key, inner if isinstance(part, dict) else others), definitions)
+            for key, part in value.items()
+        }
     if isinstance(value, list):
-        return [_with_numbers(item, schema.get("items", {}), definitions) for item in value]
-    wanted = schema.get("type") in ("integer", "number") or any(isinstance(v, int) for v in schema.get("enum", []))
-    if wanted and isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        items = schema.get("items", schema if {"number", "boolean"} <= kinds else {})
+        return [_as_meant(item, items, definitions) for item in value]
+    if not isinstance(value, str):
+        return value
+    if "null" in kinds and value in ("null", "None"):
+        return None
+    numbers = {"integer", "number"} & kinds or any(isinstance(v, int) for v in schema.get("enum", []))
+    if numbers and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return float(value) if "." in value else int(value)
+    if "boolean" in kinds and value.lower() in ("true", "false"):
+        return value.lower() == "true"
     return value
 
 
@@ -159,7 +231,7 @@ def _explain(error: Any) -> list[str]:
         "array": "a list",
         "object": "a block",
     }
-    if error.validator == "type":
+    if error.validator == "type" and isinstance(error.validator_value, str):
         return [f"{where}: expected {kinds.get(error.validator_value, error.validator_value)}, found {value!r}"]
     expected = error.schema.get("description", f"{error.validator} {error.validator_value}")
     return [f"{where}: expected {expected}; found {value!r}"]

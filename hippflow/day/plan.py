@@ -151,6 +151,22 @@ def check_rates(config: dict[str, Any], catalog: Catalog) -> None:
             )
 
 
+def check_imaging(config: dict[str, Any], catalog: Catalog) -> None:
+    """Check that what no file says of a two-photon recording is in the configuration.
+
+    Raises
+    ------
+    ConfigError
+        ``suite2p.fs`` or ``suite2p.tau`` is not set, and there is a recording.
+    """
+    missing = [f"suite2p.{key}" for key in ("fs", "tau") if config["suite2p"][key] is None]
+    if catalog.recordings and missing:
+        raise ConfigError(
+            f"config.yaml: {' and '.join(missing)}: expected numbers for {catalog.recordings[0].path}, found none; set "
+            "fs to the frames per second of one plane and tau to the decay of the indicator in s (GCaMP6s: 1.25 to 2)"
+        )
+
+
 def make_plan(
     config: dict[str, Any],
     folder: str | Path,
@@ -175,6 +191,7 @@ def make_plan(
     tree = tree or LocalTree(config["data"])
     catalog = build_catalog(config, tree)
     check_rates(config, catalog)
+    check_imaging(config, catalog)
     splits = plan_splits(catalog, config["results"], product_name("rplraw"))
     plan = Plan(catalog, tuple(splits), tree.objects(catalog.days))
     text = plan.to_json()

@@ -91,3 +91,12 @@ class LocalTree:
     def objects(self, days: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return nothing: all files are here."""
         return {}
+
+
+def raw_tree(config: dict[str, Any]) -> RawTree:
+    """Return the raw tree that the configuration names: a local folder, or below a prefix of a bucket."""
+    if not config["data"].startswith("s3://"):
+        return LocalTree(config["data"])
+    from hippflow.cloud.raw import BucketTree  # runs on local files need nothing of AWS
+
+    return BucketTree(config["data"], config["staging"])

@@ -25,6 +25,17 @@ def nearest(value: Any, valid: Iterable[Any]) -> Any:
     return max(valid, key=lambda v: SequenceMatcher(None, str(value), str(v)).ratio())
 
 
+def by_numbers(name: str) -> list[Any]:
+    """Return a key that sorts names by the numbers in them.
+
+    Examples
+    --------
+    >>> sorted(["session_10.txt", "session_2.txt"], key=by_numbers)
+    ['session_2.txt', 'session_10.txt']
+    """
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
 def select_names(key: str, wanted: str | list[Any], valid: list[str], where: str) -> list[str]:
     """Return the names of `valid` that were asked for, in the order of `valid`.
 

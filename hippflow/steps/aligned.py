@@ -35,11 +35,11 @@ EYE_FIELDS = (*EYE_TIMES, "trial_repaired", "trial_codes", "fix_times")
 
 
 def make_aligned(
-    unity_in: str | Path,
-    eyelink_in: str | Path,
+    unity_in: str | Path | None,
+    eyelink_in: str | Path | None,
     rplparallel: str | Path,
-    unity_out: str | Path,
-    eyelink_out: str | Path,
+    unity_out: str | Path | None,
+    eyelink_out: str | Path | None,
     report_json: str | Path,
     report_png: str | Path,
     *,
@@ -47,7 +47,7 @@ def make_aligned(
     dubious: str = "empty",
     max_trials_off: float = 0.1,
 ) -> None:
-    """Put one session's maze log and eye data on the Ripple clock.
+    """Put one session's maze log and eye data, or what there is of the two, on the Ripple clock.
 
     Writes new files, whose field `clock` is ``ripple``. All times in them are s on
     that clock; `trial_timestamps` stay sample offsets. On purpose other than in
@@ -58,10 +58,14 @@ def make_aligned(
 
     Parameters
     ----------
-    unity_in, eyelink_in, rplparallel : path
-        Products on the devices' own clocks, and the trials on Ripple's.
-    unity_out, eyelink_out, report_json, report_png : path
-        What is written.
+    unity_in, eyelink_in : path or None
+        Products on the devices' own clocks; None for a device that the session does not have.
+    rplparallel : path
+        The trials on Ripple's clock.
+    unity_out, eyelink_out : path or None
+        The same on Ripple's clock.
+    report_json, report_png : path
+        The report on all devices, and its figure.
     threshold : float
         A trial whose length, or a part of it, differs by more from Ripple's is off, s.
     dubious : {'empty', 'keep'}
@@ -80,27 +84,35 @@ def make_aligned(
     if dubious not in ("empty", "keep"):
         raise ConfigError(f"expected dubious to be empty or keep, found {dubious!r}; correct the configuration")
     reference = _read_reference(rplparallel)
-    unity, eye = _read_unaligned(unity_in, UNITY_FIELDS), _read_unaligned(eyelink_in, EYE_FIELDS)
-    maze_device, eye_device = _unity_device(unity, unity_in, reference), _eye_device(eye, eyelink_in, reference)
-    report = build_report([maze_device, eye_device], threshold=threshold, max_trials_off=max_trials_off)
-    off = [trial["trial"] for trial in report["devices"]["unity"]["trials_off"]]
-    aligned = align_unity(
-        maze_device.clock,
-        unity["unityTime"][0],
-        unity["unityData"][0],
-        unity["unityTriggers"][0],
-        off if dubious == "empty" else [],
-    )
-    session = base_fields(unity_out, "session")["dirs"]
+    devices, fields = [], {}
+    if unity_in:
+        fields["unity"] = _read_unaligned(unity_in, UNITY_FIELDS)
+        devices.append(_unity_device(fields["unity"], unity_in, reference))
+    if eyelink_in:
+        fields["eyelink"] = _read_unaligned(eyelink_in, EYE_FIELDS)
+        devices.append(_eye_device(fields["eyelink"], eyelink_in, reference))
+    report = build_report(devices, threshold=threshold, max_trials_off=max_trials_off)
+    session = base_fields(report_json, "session")["dirs"]
     common = {"dirs": session, CLOCK: RIPPLE}
+    for device in devices:
+        if device.name == "unity":
+            trials = report["devices"]["unity"]["trials_off"] if dubious == "empty" else []
+            _write_unity(unity_out, fields["unity"], device.clock, [trial["trial"] for trial in trials], common)
+        else:
+            write_product(eyelink_out, fields["eyelink"] | _align_eye(fields["eyelink"], device.clock) | common)
     report = {"session": session[0], **report, "dubious_trials": dubious}
-    write_product(unity_out, unity | {name: [values] for name, values in aligned.items()} | common)
-    write_product(eyelink_out, eye | _align_eye(eye, eye_device.clock) | common)
     with whole_file(report_json) as part:
         part.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     with whole_file(report_png) as part:
         alignment_figure(report, title=session[0]).savefig(part, format="png", dpi=120)
     _tell(report)
+
+
+def _write_unity(
+    path: str | Path, fields: dict[str, Any], clock: ClockMap, empty: list[int], common: dict[str, Any]
+) -> None:
+    aligned = align_unity(clock, fields["unityTime"][0], fields["unityData"][0], fields["unityTriggers"][0], empty)
+    write_product(path, fields | {name: [values] for name, values in aligned.items()} | common)
 
 
 def _tell(report: dict[str, Any]) -> None:

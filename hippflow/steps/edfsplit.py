@@ -14,6 +14,7 @@ from hippflow.errors import CatalogError, FormatError
 from hippflow.io.atomic import whole_file
 from hippflow.io.eyelink import EyeRecording, read_eye_file
 from hippflow.io.products import base_fields, read_product, write_product
+from hippflow.names import eyelink_args
 
 log = logging.getLogger(__name__)
 
@@ -21,28 +22,6 @@ FIXATION_SESSION = "sessioneye"
 
 #: Columns of missingData.csv.
 COLUMNS = ["session", "device", "trial", "marker", "code", "time_s", "what"]
-
-
-def eyelink_args(screen: tuple[int, int] = (1920, 1080)) -> dict[str, Any]:
-    """Return Eyelink's arguments, which are part of the product's name.
-
-    Examples
-    --------
-    >>> from hippflow.names import product_name
-    >>> product_name("eyelink", eyelink_args())
-    'eyelink_24d5.hkl'
-    """
-    return {
-        "FileName": ".edf",
-        "CalibFileNameChar": "P",
-        "NavDirName": "session0",
-        "DirName": "session*",
-        "CalibDirName": FIXATION_SESSION,
-        "ScreenX": screen[0],
-        "ScreenY": screen[1],
-        "NumTrialMessages": 3,
-        "TriggerMessage": "Trigger Version 84",
-    }
 
 
 def make_edfsplit(

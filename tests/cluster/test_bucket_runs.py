@@ -95,7 +95,7 @@ def test_an_object_that_changed_makes_what_depends_on_it_anew(staged, served, fi
     assert run.jobs == [
         f"Copy of {NEV} from the bucket",
         f"Eye data of {DAY}",  # its sessions are found by their markers
-        f"Maze and eye data of {DAY}/session01 on the Ripple clock",
+        f"Behaviour of {DAY}/session01 on the Ripple clock",
         f"Place fields of {DAY}/session01/array02/channel034",
         f"Trial markers of {DAY}/sessioneye",
         f"What the animal looked at in {DAY}/session01",

@@ -1,6 +1,8 @@
 """Behaviour on the demo day: products against the true clocks, path and gaze, also where devices lost markers."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -95,3 +97,26 @@ def test_a_marker_that_ripple_lost_is_refused_by_name(workflow):
     run = workflow.run(REPORT, status=1)
     assert "181105_Block1.nev: marker " in run.output
     assert not (workflow.folder / REPORT).exists()
+
+
+@pytest.mark.parametrize(
+    "lost, there, gone",
+    [
+        ("*.asc", ["unity_71bf.hkl", "umaze_fd09.hkl"], ["eyelink_24d5.hkl", "binData.hdf"]),
+        ("session01/RawData*", ["eyelink_24d5.hkl"], ["unity_71bf.hkl", "umaze_fd09.hkl", "binData.hdf"]),
+    ],
+    ids=["no eye data", "no maze log"],
+)
+def test_what_one_device_recorded_is_aligned_without_the_other(workflow, finished, lost, there, gone):
+    shutil.copytree(finished.folder / "data", workflow.folder / "data", copy_function=os.link)
+    for path in workflow.folder.glob(f"data/picasso/20181105/{lost}"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    products = [f"results/picasso/20181105/session01/{name}" for name in there]
+    planned = "\n".join(workflow.plan())
+    assert ("Place fields" in planned, "looked at" in planned) == ("umaze_fd09.hkl" in there, False)
+    workflow.run(*products, REPORT, "--config", "umaze={min_obs: 5}")
+    for product in products:
+        assert (workflow.folder / product).read_bytes() == (finished.folder / product).read_bytes()
+    for name in gone:
+        refused = workflow.run(f"results/picasso/20181105/session01/{name}", "--dry-run", status=1)
+        assert name in refused.output and "Missing" in refused.output

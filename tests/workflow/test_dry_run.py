@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from hippflow.demo.day import write_demo_day
+from hippflow.demo.imaging import write_demo_imaging
 from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_nsx
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = {"all", "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain"}
 RULES |= {"unity", "edfsplit", "aligned", "raycast", "umaze", "placefield"}
+RULES |= {"movie", "registration", "suite2p", "kmeans", "figure5", "projections"}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +27,11 @@ def data(tmp_path_factory):
     return root
 
 
-def test_the_rule_graph_and_the_dag_are_drawn(workflow, data):
+def test_the_rule_graph_and_the_dag_are_drawn(workflow, tmp_path):
+    write_demo_day(tmp_path / "both", channels=[9], seconds=2)
+    write_demo_imaging(tmp_path / "both", frames=50, size=(64, 64))
     for option in ("--rulegraph", "--dag"):
-        drawn = workflow.run(option, "--config", f"data={data}").output
+        drawn = workflow.run(option, "--config", "data=both", "suite2p={fs: 2, tau: 1.8}").output
         assert "digraph snakemake_dag" in drawn
         assert all(rule in drawn for rule in RULES)
 

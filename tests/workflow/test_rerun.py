@@ -50,7 +50,7 @@ def markers(*sessions):
 
 MAZE_LOG = f"Maze log of {DAY}/session01"
 #: What follows from the markers of a session, on the way to place fields, and beside it.
-FOLLOWING = [f"Eye data of {DAY}", f"Maze and eye data of {DAY}/session01 on the Ripple clock"]
+FOLLOWING = [f"Eye data of {DAY}", f"Behaviour of {DAY}/session01 on the Ripple clock"]
 FOLLOWING += [f"Where the animal was in {DAY}/session01"]
 GAZE = f"What the animal looked at in {DAY}/session01"
 BEHAVIOUR = [MAZE_LOG, *FOLLOWING, GAZE]

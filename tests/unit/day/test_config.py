@@ -82,6 +82,17 @@ def test_what_is_set_stays_and_the_rest_is_filled_in():
         ("sorting.detect_sign", "-1", -1),
         ("sorting.detect_threshold", "4.5", 4.5),
         ("rpllfp.order", "4", 4),
+        ("suite2p.fs", "2.5", 2.5),
+        ("suite2p.classification", {"use_builtin_classifier": "true"}, {"use_builtin_classifier": True}),
+        ("suite2p.registration", {"block_size": ["64", "64"]}, {"block_size": [64, 64]}),
+        ("suite2p.registration", {"nonrigid": "False"}, {"nonrigid": False}),
+        (
+            "suite2p.detection",
+            {"algorithm": "sourcery", "sparsery_settings": {"max_ROIs": "100"}},
+            {"algorithm": "sourcery", "sparsery_settings": {"max_ROIs": 100}},
+        ),
+        ("movie.planes", "4", 4),
+        ("budget.usd", "null", None),
     ],
 )
 def test_numbers_that_the_command_line_gives_as_text(key, text, value):

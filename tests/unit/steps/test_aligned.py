@@ -111,6 +111,22 @@ def test_what_is_no_time_is_kept_and_pyhipp_finds_its_fields(day):
         np.testing.assert_allclose(points, day.frames[cue : end + 1] - day.frames[cue], atol=1e-6)
 
 
+@pytest.mark.parametrize("kept", [0, 1], ids=["maze", "eye"])
+def test_a_device_alone_is_aligned_as_beside_the_other(day, kept):
+    day.make()
+    products, report = [path.read_bytes() for path in day.outputs[:2]], json.loads(day.outputs[2].read_text())
+    for path in day.outputs:
+        path.unlink()
+    names = ("unity_71bf.hkl", "eyelink_24d5.hkl")
+    inputs = [day.session / "unaligned" / name if i == kept else None for i, name in enumerate(names)]
+    outputs = [path if i == kept else None for i, path in enumerate(day.outputs[:2])]
+    make_aligned(*inputs, day.session / "rplparallel_d41d.hkl", *outputs, *day.outputs[2:])
+    assert day.outputs[kept].read_bytes() == products[kept]
+    assert not day.outputs[1 - kept].exists()
+    name = ("unity", "eyelink")[kept]
+    assert json.loads(day.outputs[2].read_text())["devices"] == {name: report["devices"][name]}
+
+
 def test_repaired_and_extra_markers_of_the_products_are_reported(day):
     """The cue offset of the third trial was lost in the log and put a frame late; a 13 was written twice."""
     row = int(day.rows[2, 1])

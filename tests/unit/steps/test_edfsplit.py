@@ -9,9 +9,9 @@ import pytest
 
 from hippflow.errors import CatalogError, ConfigError, FormatError, MarkerError
 from hippflow.io.products import write_product
-from hippflow.names import product_name
+from hippflow.names import eyelink_args, product_name
 from hippflow.steps import edfsplit
-from hippflow.steps.edfsplit import eyelink_args, make_edfsplit
+from hippflow.steps.edfsplit import make_edfsplit
 
 WORDS = {1: "Start Trial", 2: "Cue Offset", 3: "End Trial", 4: "Timeout"}
 NAME = product_name("eyelink", eyelink_args())

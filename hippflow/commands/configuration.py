@@ -1,0 +1,57 @@
+"""Where the workflow is and how it is configured, for subcommands that look at it from outside."""
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hippflow.day.config import load_schema, read_config
+from hippflow.errors import ConfigError
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the workflow is and how it is configured."""
+    parser.add_argument(
+        "--directory", default=".", metavar="DIR", help="folder of the workflow, with config.yaml (default: here)"
+    )
+    parser.add_argument(
+        "--configfile", action="append", default=[], metavar="FILE", help="laid over config.yaml, as for snakemake"
+    )
+    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as for snakemake")
+
+
+def complete_config(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the configuration that the arguments of :func:`add_config_arguments` name, complete and checked.
+
+    Goes to the workflow's folder: paths in the configuration are relative to it.
+
+    Raises
+    ------
+    ConfigError
+        There is no workflow, or a wrong setting.
+    """
+    folder = Path(arguments.directory)
+    schema = folder / "schemas/config.schema.yaml"
+    if not schema.exists():
+        raise ConfigError(
+            f"{folder.resolve()}: expected the workflow (Snakefile, config.yaml, schemas/), found none; "
+            "go to its folder, or name it with --directory"
+        )
+    config = read_config([folder / "config.yaml", *arguments.configfile], arguments.config, load_schema(schema))
+    os.chdir(folder)
+    return config
+
+
+def settings_again(arguments: argparse.Namespace) -> str:
+    """Return the options of the configuration as they follow the targets of a Snakemake command.
+
+    Examples
+    --------
+    >>> settings_again(argparse.Namespace(directory=".", configfile=["mine.yaml"], config=["umaze={min_obs: 1}"]))
+    " --configfile mine.yaml --config 'umaze={min_obs: 1}'"
+    """
+    options = [] if arguments.directory == "." else ["--directory", arguments.directory]
+    options += ["--configfile", *arguments.configfile] if arguments.configfile else []
+    options += ["--config", *arguments.config] if arguments.config else []
+    return "".join(f" {shlex.quote(option)}" for option in options)

@@ -1,0 +1,181 @@
+"""What is made of sessions, channels, two-photon recordings and days, and where it lies.
+
+The rules make these files; the workflow's targets and everything that looks at a results tree
+from outside (status, archive, report) take the lists from here, so that they cannot differ.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hippflow.day.catalog import Catalog, Session
+from hippflow.day.imaging import Recording
+from hippflow.names import (
+    argument_hash,
+    eyelink_args,
+    highpass_args,
+    lfp_args,
+    product_name,
+    spectrum_args,
+    umaze_args,
+)
+
+#: Behaviour in the maze, with the arguments of PyHipp's class, which are constants.
+UNITY = "unity_71bf.hkl"
+
+#: What suite2p says of the cells of a plane, beside its signals.
+SUITE2P = ("F", "Fneu", "spks", "stat", "iscell", "ops", "detect_outputs", "db", "settings")
+
+
+@dataclass(frozen=True)
+class Product:
+    """One file that the workflow makes.
+
+    Attributes
+    ----------
+    kind : str
+        The rule that makes it; rules that differ in their files alone count as one.
+    path : str
+        The file, with the results root.
+    owner : str
+        ``subject/day/session01``, ``subject/day/imaging01`` or ``subject/day`` that it is made of.
+    channel : int or None
+        The channel that it is made of.
+    """
+
+    kind: str
+    path: str
+    owner: str
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Products:
+    """The products of a catalog under a configuration.
+
+    Parameters
+    ----------
+    config : dict
+        The complete configuration.
+    catalog : Catalog
+    """
+
+    config: dict[str, Any]
+    catalog: Catalog
+
+    rplraw = product_name("rplraw")
+    rplparallel = product_name("rplparallel")
+
+    @cached_property
+    def rpllfp(self) -> str:
+        """File name of an LFP."""
+        return product_name("rpllfp", lfp_args(self.config["rpllfp"]))
+
+    @cached_property
+    def rplhighpass(self) -> str:
+        """File name of a high-pass signal."""
+        return product_name("rplhighpass", highpass_args(self.config["rplhighpass"]))
+
+    @cached_property
+    def spectra(self) -> dict[str, str]:
+        """Signal that each spectrum is of, by the hash in the spectrum's name."""
+        block = self.config["freqspectrum"]
+        return {argument_hash(spectrum_args(signal, block)): signal for signal in ("lfp", "highpass")}
+
+    @cached_property
+    def eyelink(self) -> str:
+        """File name of a session's eye data."""
+        return product_name("eyelink", eyelink_args(self.config["screen"]))
+
+    @cached_property
+    def umaze(self) -> str:
+        """File name of where the animal was."""
+        return product_name("umaze", umaze_args(**self.config["umaze"]))
+
+    def path(self, *parts: str) -> str:
+        """Return the path of a file below the results root."""
+        return str(Path(self.config["results"], *parts))
+
+    def devices(self, session: Session) -> dict[str, str]:
+        """Return a navigation session's products of devices with clocks of their own, by device."""
+        if not session.nev or session.name == "sessioneye":
+            return {}
+        return ({"unity": UNITY} if session.maze_logs else {}) | ({"eyelink": self.eyelink} if session.eye else {})
+
+    def split_eyelink(self, session: str) -> str:
+        """Return the name of a session's eye data as the tracker has them; fixation stays on that clock for good."""
+        return self.eyelink if session.endswith("sessioneye") else f"unaligned/{self.eyelink}"
+
+    def of_session(self, session: Session) -> Iterator[Product]:
+        """Yield everything that is made of one session as a whole."""
+        found = self.devices(session)
+        names = []
+        if session.nev:
+            names.append(("rplparallel", self.rplparallel))
+            names += [("unity", f"unaligned/{UNITY}")] if session.maze_logs else []
+            names += [("edfsplit", self.split_eyelink(session.name))] if session.eye else []
+        if found:
+            names += [("aligned", name) for name in (*found.values(), "alignment.json", "alignment.png")]
+        if "unity" in found:
+            names.append(("umaze", self.umaze))
+        if len(found) == 2:
+            names += [("raycast", name) for name in ("unityfile_eyelink.csv", "binData.hdf", "raycast.json")]
+        for kind, name in names:
+            yield Product(kind, self.path(session.path, name), session.path)
+
+    def of_channel(self, session: Session, number: int) -> Iterator[Product]:
+        """Yield everything that is made of one channel in one session."""
+        names = [("rplsplit", self.rplraw), ("rpllfp", self.rpllfp), ("rplhighpass", self.rplhighpass)]
+        names += [("freqspectrum", f"freqspectrum_{spectrum}.hkl") for spectrum in self.spectra]
+        names.append(("spiketrain", "cells.csv"))
+        names += [("placefield", "placefields.csv")] if "unity" in self.devices(session) else []
+        for kind, name in names:
+            yield Product(kind, self.path(session.path, session.channels[number], name), session.path, number)
+
+    def of_day_channel(self, day: str, number: int) -> Iterator[Product]:
+        """Yield everything that is made of one channel on one day (``subject/day``)."""
+        names = [("sorting", "firings.hkl")] + [("units", n) for n in ("units.csv", "metrics.csv", "templates.hkl")]
+        for kind, name in names:
+            yield Product(kind, self.path(day, f"mountains/channel{number:03d}", name), day, number)
+        for session in self.catalog.days[day]:
+            if number in session.channels:
+                yield from self.of_channel(session, number)
+
+    def of_recording(self, recording: Recording) -> Iterator[Product]:
+        """Yield everything that is made of one two-photon recording."""
+        names = [("movie", "movie/movie.json")]
+        for k in range(recording.planes):
+            names += [("movie", f"movie/plane{k}.{suffix}") for suffix in ("bin", "npz")]
+            names += [("registration", f"suite2p/plane{k}/{name}") for name in ("data.bin", "reg_outputs.npy")]
+            names += [("suite2p", f"suite2p/plane{k}/{name}.npy") for name in SUITE2P]
+            names += [("kmeans", f"kmeans/plane{k}/{name}") for name in ("clusters.csv", "covariance.npy")]
+            names += [("figure5", f"kmeans/plane{k}/figure5.{suffix}") for suffix in ("png", "pdf")]
+        names += [("projections", f"projections/{name}.gif") for name in ("maximum", "standard_deviation")]
+        for kind, name in names:
+            yield Product(kind, self.path(recording.path, name), recording.path)
+
+    def channels(self, day: str) -> list[int]:
+        """Return the numbers of all channels recorded on one day (``subject/day``)."""
+        return self._channels[day]
+
+    @cached_property
+    def _channels(self) -> dict[str, list[int]]:
+        return {
+            day: sorted({number for session in sessions for number in session.channels})
+            for day, sessions in self.catalog.days.items()
+        }
+
+    def of_day(self, day: str) -> Iterator[Product]:
+        """Yield everything that is made of one day (``subject/day``)."""
+        for recording in self.catalog.recordings:
+            if recording.day == day:
+                yield from self.of_recording(recording)
+        sessions = self.catalog.days[day]
+        for session in sessions:
+            yield from self.of_session(session)
+        if any(session.eye and session.nev for session in sessions):
+            yield Product("edfsplit", self.path(day, "missingData.csv"), day)
+        for number in self.channels(day):
+            yield from self.of_day_channel(day, number)
