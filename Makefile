@@ -2,11 +2,13 @@
 #              (DATA=s3: from a bucket of an S3 endpoint that it starts on this machine)
 # make test    set up and run every test
 # make example set up and run the workflow on a real recording, downloaded from PyPI
+#              (RECORDING=optinist: two-photon imaging)
 # make check   style of the code and the rules
 # make lock    resolve all dependencies anew into requirements.lock
 
 PYTHON ?= python3
 DATA ?= local
+RECORDING ?= blackrock
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
@@ -33,20 +35,22 @@ DEMO_CONFIG := data=demo/data results=demo/results
 endif
 
 demo: .venv/complete
-	@test -f demo/data/picasso/20181105/truth.npz || $(BIN)/hippflow demo demo/data
-	@$(SERVE) $(BIN)/snakemake --cores $(CORES) --config $(DEMO_CONFIG) 'umaze={min_obs: 1}'
+	@test -f demo/data/zebrafish/20220104/truth.json || $(BIN)/hippflow demo demo/data
+	@$(SERVE) env PATH="$(CURDIR)/$(BIN):$$PATH" sh -ec 'for command in "$$@"; do $$command --config $(DEMO_CONFIG) "umaze={min_obs: 1}" "suite2p={fs: 2, tau: 1.8}"; done' \
+	  demo "snakemake --cores $(CORES) --quiet reason" "hippflow cost" "hippflow status"
 	@echo
 	@echo "Done. Look at:"
 	@echo "  $(DEMO)/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
 	@echo "  $(DEMO)/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
 	@echo "  $(DEMO)/results/picasso/20181105/session01/          alignment.png; what the animal looked at, where it was"
-	@echo "  demo/data/picasso/20181105/truth.json             what is true of this day"
+	@echo "  $(DEMO)/results/zebrafish/20220104/imaging01/        kmeans/plane0/figure5.png: cells and their clusters; projections/"
+	@echo "  demo/data/*/*/truth.json                          what is true of these days"
 
 example: .venv/complete
-	@$(BIN)/hippflow example example
-	@$(BIN)/snakemake --cores $(CORES) --configfile example/config.yaml
+	@$(BIN)/hippflow example example/$(RECORDING) --recording $(RECORDING)
+	@$(BIN)/snakemake --cores $(CORES) --configfile example/$(RECORDING)/config.yaml
 	@echo
-	@echo "Done. The units of every channel are in example/results/blackrock/20231027/mountains/."
+	@echo "Done. The products are in example/$(RECORDING)/results/."
 
 test: .venv/complete
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -56,8 +60,8 @@ check: .venv/complete
 
 # Needs Graphviz (apt install graphviz); the picture is in the repository.
 rulegraph: .venv/complete
-	@test -f demo/data/picasso/20181105/truth.npz || $(BIN)/hippflow demo demo/data
-	@$(BIN)/snakemake --rulegraph --config data=demo/data results=demo/results 2>/dev/null \
+	@test -f demo/data/zebrafish/20220104/truth.json || $(BIN)/hippflow demo demo/data
+	@$(BIN)/snakemake --rulegraph --config data=demo/data results=demo/results 'suite2p={fs: 2, tau: 1.8}' 2>/dev/null \
 	  | dot -Tsvg -Grankdir=LR -Nfontname=Helvetica -Gbgcolor=white > docs/rulegraph.svg
 
 lock:

@@ -24,7 +24,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "day", metavar="DAY|all", help="20181105, picasso/20181105, or all: the days of which there are results"
     )
-    parser.add_argument("--configfile", default="config.yaml", metavar="FILE", help="configuration (default config.yaml)")
+    parser.add_argument(
+        "--configfile", default="config.yaml", metavar="FILE", help="configuration (default config.yaml)"
+    )
     parser.add_argument(
         "--to", metavar="s3://BUCKET/PREFIX", help="archive (default: archive.url of the configuration)"
     )

@@ -27,6 +27,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from hippflow.runs.planned import VARIABLE
 from hippflow.runs.summary import finish
 from snakemake_logger_plugin_hippflow.current import CURRENT, describe_run, stopped_because
+from snakemake_logger_plugin_hippflow.guard import guard_budget
 from snakemake_logger_plugin_hippflow.plan import write_planned
 from snakemake_logger_plugin_hippflow.recorder import Recorder
 
@@ -51,6 +52,7 @@ class LogHandler(LogHandlerBase):
         try:
             if self.recorder:
                 self.recorder.take(record)
+                self._guard(record)
             elif self.planned and getattr(record, "event", None) == LogEvent.RUN_INFO:
                 write_planned(CURRENT.workflow.dag, self.planned)
                 self.planned = None
@@ -72,6 +74,16 @@ class LogHandler(LogHandlerBase):
                 self._give_up(error)
         super().close()
 
+    def _guard(self, record: LogRecord) -> None:
+        """Let the budget's guard look at what the run has cost, whenever a job starts or ends."""
+        looks = (LogEvent.JOB_INFO, LogEvent.JOB_FINISHED, LogEvent.JOB_ERROR)
+        if CURRENT.guard and self.recorder.path and getattr(record, "event", None) in looks:
+            try:
+                CURRENT.guard.look(self.recorder.path)
+            except Exception as error:  # noqa: BLE001 - the record is kept, and the run goes on, whatever it is
+                CURRENT.guard = None
+                logger.warning(f"hippflow: the budget is not watched any more ({type(error).__name__}: {error}).")
+
     def _give_up(self, error: Exception) -> None:
         self.recorder = self.planned = None
         logger.warning(
@@ -88,4 +100,4 @@ def _cost(run: Any) -> str | None:
         return f"unknown ({type(error).__name__}: {error})"
 
 
-__all__ = ["LogHandler", "describe_run", "stopped_because"]
+__all__ = ["LogHandler", "describe_run", "guard_budget", "stopped_because"]

@@ -21,12 +21,15 @@ class Current:
         Says what a run that ended cost.
     reason : str or None
         Why it was stopped.
+    guard : Guard or None
+        Watches what it costs.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
     workflow: Any = None
     cost: Callable[[Run], str | None] | None = None
     reason: str | None = None
+    guard: Any = None
 
 
 CURRENT = Current()
@@ -44,7 +47,8 @@ def describe_run(config: dict[str, Any], workflow: Any, cost: Callable[[Run], st
     cost : function, optional
         Gets the run when it is over and returns what it cost, in a few words.
     """
-    CURRENT.config, CURRENT.workflow, CURRENT.cost, CURRENT.reason = config, workflow, cost, None
+    CURRENT.config, CURRENT.workflow, CURRENT.cost = config, workflow, cost
+    CURRENT.reason, CURRENT.guard = None, None
 
 
 def stopped_because(reason: str) -> None:

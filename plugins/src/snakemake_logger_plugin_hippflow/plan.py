@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +28,31 @@ def count_plan(dag: Any) -> tuple[dict[str, tuple[int, int]], int]:
     return rules, there
 
 
-def write_planned(dag: Any, path: str | Path) -> None:
-    """Write the jobs that a run would start, a JSON object a line; see `hippflow.runs.planned.PlannedJob`."""
+def planned_entries(dag: Any) -> Iterator[dict[str, Any]]:
+    """Yield the jobs that a run would start, each as a `hippflow.runs.planned.PlannedJob` has it."""
     sizes: dict[str, int | None] = {}
+    for job in list(dag.jobs):
+        if not dag.needrun(job) or not job.output:
+            continue
+        group = dag.get_job_group(job)
+        yield {
+            "rule": job.rule.name,
+            "wildcards": dict(job.wildcards_dict),
+            "inputs": dict(_size(item, sizes) for item in job.input),
+            "outputs": [str(output) for output in job.output],
+            "threads": job.threads,
+            "mem_mb": _number(job.resources.get("mem_mb")),
+            "runtime": _number(job.resources.get("runtime")),
+            # several groups may have one name
+            "group": f"{group.groupid} {group.jobid}" if group else None,
+            "local": bool(job.is_local),
+        }
+
+
+def write_planned(dag: Any, path: str | Path) -> None:
+    """Write the jobs that a run would start, a JSON object a line."""
     with open(path, "w") as file:
-        for job in list(dag.jobs):
-            if not dag.needrun(job) or not job.output:
-                continue
-            group = dag.get_job_group(job)
-            entry = {
-                "rule": job.rule.name,
-                "wildcards": dict(job.wildcards_dict),
-                "inputs": dict(_size(item, sizes) for item in job.input),
-                "outputs": [str(output) for output in job.output],
-                "threads": job.threads,
-                "mem_mb": _number(job.resources.get("mem_mb")),
-                "runtime": _number(job.resources.get("runtime")),
-                # several groups may have one name
-                "group": f"{group.groupid} {group.jobid}" if group else None,
-                "local": bool(job.is_local),
-            }
+        for entry in planned_entries(dag):
             file.write(json.dumps(entry) + "\n")
 
 

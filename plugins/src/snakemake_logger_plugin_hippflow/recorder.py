@@ -39,6 +39,12 @@ _INTERRUPTED = {
 #: Lines of messages that say where: ``RuleException:``, ``CalledProcessError in file "Snakefile", line 17:``.
 _PLACE = re.compile(r'\w+( in .*)?:|File ".*')
 
+#: What the executor says of a job that was taken back from Slurm.
+_WITHDRAWN = "is CANCELLED"
+
+#: With what Snakemake ends after any failure or interruption; it says nothing more.
+_NOT_ALL = "At least one job did not complete successfully"
+
 #: Seconds in which one Ctrl-C reaches all processes.
 _TOGETHER = 2.0
 
@@ -82,12 +88,13 @@ class Recorder:
         elif event == LogEvent.JOB_INFO:
             self._job(record)
         elif event == LogEvent.JOB_FINISHED:
-            self._write("finished", id=record.job_id, **_times(self._benchmarks.get(record.job_id)))
+            self._write("finished", id=record.job_id, **benchmark_times(self._benchmarks.get(record.job_id)))
         elif event == LogEvent.JOB_ERROR:
             self._fail(record.jobid, record.log, record.rule_msg)
         elif event == LogEvent.ERROR:
             self._said = record.getMessage()[:_LONGEST]
-            self._write("error", message=self._said)
+            if not (self.interrupted and _NOT_ALL in self._said):
+                self._write("error", message=self._said)
         elif event is None:
             message = record.getMessage()
             for start, cause in _INTERRUPTED.items():
@@ -155,6 +162,9 @@ class Recorder:
 
     def _fail(self, number: int, logs: list[str], message: str | None, late: bool = False) -> None:
         """Write why a job failed: as it says itself, or else as who ran it does, or with its last line."""
+        if CURRENT.reason and message and _WITHDRAWN in message:
+            self._write("stopped", id=number)  # with the run, while it waited
+            return
         error, lines = last_words(logs, self._started.get(number, 0.0))
         executor = (message or "").strip().splitlines()
         # Snakemake tells what it got from a job of this machine just before it tells that the job failed
@@ -180,7 +190,7 @@ class Recorder:
             for job in run.in_state("running"):
                 self._settle(job, job.group in broken)
             for job in run.in_state("finished"):
-                if job.cpu is None and (times := _times(job.benchmark)):
+                if job.cpu is None and (times := benchmark_times(job.benchmark)):
                     self._write("timed", id=job.id, **times)
             reason = self.interrupted and (CURRENT.reason or self.interrupted)
             self._write("end", interrupted=reason)
@@ -193,7 +203,7 @@ class Recorder:
         that: what exists was made. So with the jobs of a group of which another failed.
         """
         if all(Path(path).exists() for path in job.outputs):
-            self._write("finished", id=job.id, late=True, **_times(job.benchmark))
+            self._write("finished", id=job.id, late=True, **benchmark_times(job.benchmark))
         elif self.interrupted:
             self._write("stopped", id=job.id, late=True)
         elif broken:
@@ -208,7 +218,7 @@ def _without_places(message: str) -> str:
     return " ".join(line for line in lines if line and not _PLACE.fullmatch(line))
 
 
-def _times(benchmark: str | None) -> dict[str, float | None]:
+def benchmark_times(benchmark: str | None) -> dict[str, float | None]:
     """Return CPU and wall time of a job from its benchmark; nothing where there is none (yet)."""
     if benchmark is None:
         return {}
