@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 
 from hippflow import __version__
@@ -18,16 +19,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for subject in (demo, doctor, status, cost, budget, archive):
         subject.add(commands)
-    cluster.add(commands, cluster.Hooks(inventory=status.open_products, archive_report=archive.archive_problems))
+    hooks = cluster.Hooks(status.open_products, archive.archive_problems, cost.idle_price)
+    cluster.add(commands, hooks)
     return parser
 
 
 def main() -> None:
     """Run the command line."""
     arguments = _parser().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("hippflow").setLevel(logging.INFO)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it, as head does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except HippflowError as error:
         if arguments.debug:
             raise

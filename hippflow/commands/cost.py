@@ -234,3 +234,10 @@ def _refresh(config: dict[str, Any]) -> None:
     print(
         f"{path}: prices of {found.date} for {', '.join(found.regions)}; {changed} differ from those of {before.date}."
     )
+
+
+def idle_price(idle: Any, region: str) -> float | None:
+    """Return US$ an hour of something that does nothing; see :func:`hippflow.cost.idle.idle_price`."""
+    from hippflow.cost import idle as prices_of_idle
+
+    return prices_of_idle.idle_price(idle, region)

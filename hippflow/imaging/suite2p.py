@@ -36,18 +36,17 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NOTHING = re.compile(r"^\s*0%\||^-+$")
 
 
-def _cache_folder(home: str) -> str:
-    """Return where numba and matplotlib may keep what they compile: where they always do, else below `home`."""
+def _cache_folder() -> str:
+    """Return where numba and matplotlib may keep what they compile: where they always do, else a folder of ours."""
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     with suppress(OSError):
         usual.mkdir(parents=True, exist_ok=True)
-    return str(usual if os.access(usual, os.W_OK) else Path(home) / ".cache")
+    return str(usual) if os.access(usual, os.W_OK) else tempfile.mkdtemp(prefix="hippflow-cache-")
 
 
-# The folder lives as long as the process, since suite2p remembers paths in it.
-_HOME = tempfile.TemporaryDirectory(prefix="hippflow-suite2p-", ignore_cleanup_errors=True)
 with (
-    mock.patch.dict(os.environ, HOME=_HOME.name, XDG_CACHE_HOME=_cache_folder(_HOME.name)),
+    tempfile.TemporaryDirectory() as _home,
+    mock.patch.dict(os.environ, HOME=_home, XDG_CACHE_HOME=_cache_folder()),
     redirect_stdout(StringIO()),
     redirect_stderr(StringIO()),
 ):

@@ -165,3 +165,9 @@ def test_a_wrong_question_is_one_line(finished, arguments, message):
     answer = status(*arguments, folder=finished.folder, code=1)
     assert message in answer
     assert answer.count("\n") == 1
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(finished):
+    command = f"{sys.executable} -m hippflow status --json | head -c 10"
+    done = subprocess.run(["bash", "-c", command], cwd=finished.folder, capture_output=True, text=True)
+    assert (len(done.stdout), done.stderr) == (10, "")
