@@ -13,8 +13,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake_logger_plugin_hippflow import describe_run, guard_budget
 
 from hippflow.day.config import check_config, load_schema, suite2p_settings
-from hippflow.imaging.memory import registration_memory
-from hippflow.imaging.settings import registration_settings
+from hippflow.imaging.settings import registration_settings, stage_memory
 from hippflow.names import spectrum_args
 from hippflow.day.plan import EMPTY_PLAN, make_plan, read_plan
 from hippflow.day.products import SUITE2P, UNITY, Products

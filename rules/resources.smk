@@ -71,11 +71,24 @@ def get_movie_runtime(wildcards, attempt):
     return int(5 + RECORDINGS[wildcards.recording].n_bytes / 20e6 / 60) * attempt
 
 
+def get_suite2p_memory(recording):
+    """Memory that registration and finding cells take. Compressed files may have four times the frames of their size."""
+    frames = 4e6 * get_megapixels(recording) / (recording.height * recording.width)
+    try:
+        return stage_memory(
+            suite2p_settings(config),
+            height=recording.height,
+            width=recording.width,
+            n_frames=int(frames),
+            memory_mb=config["suite2p"]["memory"],
+        )
+    except HippflowError as error:
+        raise WorkflowError(str(error))
+
+
 def get_registration_memory(wildcards, attempt):
     """Memory of the correction of motion, some batches of frames."""
-    recording = RECORDINGS[wildcards.recording]
-    batch_size = config["suite2p"]["registration"].get("batch_size", 100)
-    return registration_memory(recording.height, recording.width, batch_size) * attempt
+    return get_suite2p_memory(RECORDINGS[wildcards.recording])[0] * attempt
 
 
 def get_registration_runtime(wildcards, attempt):
@@ -84,8 +97,8 @@ def get_registration_runtime(wildcards, attempt):
 
 
 def get_detection_memory(wildcards, attempt):
-    """Memory of finding cells, which the bins of time are made to fit."""
-    return config["suite2p"]["memory"] * attempt
+    """Memory of finding cells, at most what the bins of time are made to fit."""
+    return get_suite2p_memory(RECORDINGS[wildcards.recording])[1] * attempt
 
 
 def get_detection_runtime(wildcards, attempt):

@@ -227,10 +227,10 @@ def test_the_registered_mean_is_shown_where_there_is_one_and_no_offset_moves_not
     np.testing.assert_array_equal(first, np.load(files / "plane0.npz")["first"])
 
 
-def test_the_figure_needs_no_screen_and_no_pyplot(files):
+def test_the_figure_needs_no_screen_and_no_pyplot(files, monkeypatch):
     cluster(files)
-    with mock.patch.dict(sys.modules, {"matplotlib.pyplot": None}):
-        png, pdf = draw(files, title="fish1/20240611/imaging01, plane 0")
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    png, pdf = draw(files, title="fish1/20240611/imaging01, plane 0")
     with Image.open(io.BytesIO(png)) as image:
         assert image.size == (2125, 1606)
     assert pdf.startswith(b"%PDF-1.4") and pdf.rstrip().endswith(b"%%EOF")
