@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 import time
 from typing import Any
 
@@ -96,7 +95,8 @@ def _report(days: list[list[Any]], run: Any, settings: str) -> dict[str, Any]:
     from hippflow.runs.inventory import remedy
     from hippflow.runs.record import to_dict
 
-    snakemake = "snakemake --profile slurm" if shutil.which("sbatch") else f"snakemake -c{os.cpu_count()}"
+    on_slurm = run is not None and "--profile slurm" in " ".join(run.command)  # as it was run before
+    snakemake = "snakemake --profile slurm" if on_slurm else f"snakemake -c{os.cpu_count()}"
 
     def command(groups: list[Any]) -> str | None:
         target = remedy(groups)
@@ -176,9 +176,10 @@ def _conclusion(report: dict[str, Any], n_days: int, seconds: float) -> str:
     there = sum(group["there"] for group in report["groups"])
     run = report["last_run"]
     last = f" The last run {_ENDS[run['state']]}." if run else ""
+    days = f"{n_days} day{'s' if n_days > 1 else ''}"
     if there == expected:
-        return f"\n{n_days} days: all {there} products are there.{last} ({seconds:.1f} s)"
-    lines = [f"\n{n_days} days: {there} of {expected} products are there.{last} ({seconds:.1f} s)", "To make the rest:"]
+        return f"\n{days}: all {there} products are there.{last} ({seconds:.1f} s)"
+    lines = [f"\n{days}: {there} of {expected} products are there.{last} ({seconds:.1f} s)", "To make the rest:"]
     commands = list(report["commands"].values())
     lines += [f"    {command}" for command in commands[:MOST]]
     if len(commands) > 1:

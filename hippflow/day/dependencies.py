@@ -55,7 +55,7 @@ class Dependencies:
 
     def _of(self, product: Product, name: str) -> str:
         """Return another product of the same session, channel or plane."""
-        return str(Path(product.path).with_name(name))
+        return f"{product.path.rpartition('/')[0]}/{name}"
 
     def _rplparallel_inputs(self, product: Product) -> list[str]:
         return [self._session(product).nev]
@@ -70,7 +70,7 @@ class Dependencies:
     _rplhighpass_inputs = _rpllfp_inputs
 
     def _spectrum_signal(self, product: Product) -> str:
-        return self.products.spectra[Path(product.path).stem.rpartition("_")[2]]
+        return self.products.spectra[product.path.removesuffix(".hkl").rpartition("_")[2]]
 
     def _freqspectrum_inputs(self, product: Product) -> list[str]:
         signals = {"lfp": self.products.rpllfp, "highpass": self.products.rplhighpass}

@@ -96,7 +96,11 @@ class Products:
 
     def path(self, *parts: str) -> str:
         """Return the path of a file below the results root."""
-        return str(Path(self.config["results"], *parts))
+        return "/".join([self._root, *parts])  # pathlib would take most of the time for 100000 products
+
+    @cached_property
+    def _root(self) -> str:
+        return str(Path(self.config["results"]))
 
     def devices(self, session: Session) -> dict[str, str]:
         """Return a navigation session's products of devices with clocks of their own, by device."""

@@ -46,7 +46,7 @@ def test_a_finished_day_is_all_there(finished):
     inside = re.compile(r"/cell\d\d/")  # cells are as many as the sorting found; cells.csv stands for them
     assert sum(group["expected"] for group in report["groups"]) == sum(not inside.search(str(p)) for p in paths)
     assert re.search(
-        r"^1 days: all \d+ products are there. The last run succeeded.", status(folder=finished.folder), re.M
+        r"^1 day: all \d+ products are there. The last run succeeded.", status(folder=finished.folder), re.M
     )
 
 
