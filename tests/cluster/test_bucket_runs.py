@@ -93,9 +93,9 @@ def test_an_object_that_changed_makes_what_depends_on_it_anew(staged, served, fi
     client.put_object(Bucket=BUCKET, Key=NEV, Body=(finished.folder / "data" / NEV).read_bytes())
     run = staged.run(*DATA, environment=served)
     assert run.jobs == [
+        f"Behaviour of {DAY}/session01 on the Ripple clock",
         f"Copy of {NEV} from the bucket",
         f"Eye data of {DAY}",  # its sessions are found by their markers
-        f"Behaviour of {DAY}/session01 on the Ripple clock",
         f"Place fields of {DAY}/session01/array02/channel034",
         f"Trial markers of {DAY}/sessioneye",
         f"What the animal looked at in {DAY}/session01",
