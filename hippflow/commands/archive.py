@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from hippflow.commands.configuration import read_plain_config
 from hippflow.day.config import check_config, load_schema
 from hippflow.errors import ConfigError
 
@@ -87,15 +86,7 @@ def archive_problems(config: dict[str, Any]) -> list[str]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     """Read the configuration, with the schema beside it, or that of this copy of hippflow."""
-    try:
-        config = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: expected the configuration of the workflow, found: {error}; call hippflow in the workflow's "
-            "folder, or give --configfile FILE"
-        ) from error
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(config).__name__}; correct the file")
+    config = read_plain_config(path, "call hippflow in the workflow's folder, or give --configfile FILE")
     places = [path.parent / _SCHEMA, Path(__file__).parents[2] / _SCHEMA]
     schema = next((place for place in places if place.exists()), None)
     if schema is None:

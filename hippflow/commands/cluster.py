@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hippflow.commands.configuration import read_plain_config
 from hippflow.errors import CloudError, ConfigError
 
 if TYPE_CHECKING:
@@ -236,15 +237,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Read the configuration; without a file, which a cluster does not need, it is empty."""
     if not path.exists() and path == Path("config.yaml"):
         return {}
-    try:
-        config = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: expected the configuration of the workflow, found: {error}; give --configfile"
-        ) from error
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(config).__name__}; correct the file")
-    return config
+    return read_plain_config(path, "give --configfile")
 
 
 def _name(arguments: argparse.Namespace, config: dict[str, Any]) -> str | None:

@@ -33,15 +33,11 @@ def add(commands: Any) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> None:
-    from hippflow.day.catalog import build_catalog
-    from hippflow.day.products import Products
-    from hippflow.day.raw import raw_tree
     from hippflow.day.selection import nearest
     from hippflow.runs.inventory import take_inventory
 
     started = time.monotonic()
-    config = complete_config(arguments)
-    products = Products(config, build_catalog(config, raw_tree(config)))
+    products = _products(complete_config(arguments))
     dates = {day.split("/")[1] for day in products.catalog.days}
     for date in arguments.days:
         if date not in dates:
@@ -63,20 +59,24 @@ def open_products(config: dict[str, Any]) -> list[str]:
 
     The current folder is the workflow's.
     """
-    from hippflow.day.catalog import build_catalog
     from hippflow.day.config import check_config, load_schema
-    from hippflow.day.products import Products
-    from hippflow.day.raw import raw_tree
     from hippflow.runs.inventory import take_inventory
 
-    config = check_config(config, load_schema("schemas/config.schema.yaml"))
-    products = Products(config, build_catalog(config, raw_tree(config)))
+    products = _products(check_config(config, load_schema("schemas/config.schema.yaml")))
     return [
         f"{group.owner}: {group.kind}: {len(group.open)} of {group.expected} are to be made"
         for groups in take_inventory(products, ".")
         for group in groups
         if group.open
     ]
+
+
+def _products(config: dict[str, Any]) -> Any:
+    from hippflow.day.catalog import build_catalog
+    from hippflow.day.products import Products
+    from hippflow.day.raw import raw_tree
+
+    return Products(config, build_catalog(config, raw_tree(config)))
 
 
 def _last_run() -> Any:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ def planned_jobs(command: list[str], folder: str | Path = ".") -> list[PlannedJo
     Parameters
     ----------
     command : list of str
-        As it is typed, ``["snakemake", "--profile", "slurm", "day/20181105"]``.
+        As it is typed, ``["snakemake", "--profile", "slurm", "day/20181105"]``; the Snakemake of this environment
+        is asked, also where the environment is not activated.
     folder : path
         Where.
 
@@ -66,10 +68,11 @@ def planned_jobs(command: list[str], folder: str | Path = ".") -> list[PlannedJo
     DriverError
         Snakemake refuses; its last words are in the message.
     """
+    program = [sys.executable, "-m", "snakemake"] if command[0] == "snakemake" else command[:1]
     with tempfile.TemporaryDirectory() as temporary:
         answer = Path(temporary, "planned.jsonl")
         asked = subprocess.run(
-            [*command, *_DRY_RUN],
+            [*program, *command[1:], *_DRY_RUN],
             cwd=folder,
             env=os.environ | {VARIABLE: str(answer)},
             capture_output=True,

@@ -3,18 +3,18 @@
 import functools
 import http.client
 import re
-import threading
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from local_ceph import REGION
+from local_http import LocalServer
 
 CLUSTER, VERSION = "hippflow", "3.16.1"
 
 
-class Between:
+class Between(LocalServer):
     """Forwards requests, and shows both to functions that may change what becomes of them.
 
     Attributes
@@ -48,17 +48,7 @@ class Between:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.environment = environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}"}
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+        self._serve(Handler, environment)
 
     def _answer(self, handler):
         data = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))

@@ -7,12 +7,13 @@ import re
 import threading
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 import boto3
 import numpy as np
 from botocore.config import Config
+from local_http import LocalServer
 
 PIECE = 1 << 16
 
@@ -49,7 +50,7 @@ class Fault:
     whole: bool = False
 
 
-class FaultyProxy:
+class FaultyProxy(LocalServer):
     """A server that forwards requests to an endpoint and does faults to its answers about objects.
 
     Attributes
@@ -81,17 +82,7 @@ class FaultyProxy:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.environment = environment | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self._server.server_port}"}
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+        self._serve(Handler, environment, "AWS_ENDPOINT_URL_S3")
 
     @property
     def objects_got(self):

@@ -10,16 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import urllib.request
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from debian import free_ports
+from local_http import LocalServer
 from s3_endpoints import use
 
 from hippflow.cloud.aws_budgets import (
@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
 
 
-class Budgets:
+class Budgets(LocalServer):
     """Forwards requests to the simulated AWS, and does what that cannot.
 
     Attributes
@@ -72,17 +72,7 @@ class Budgets:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.environment = environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}"}
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+        self._serve(Handler, environment)
 
     def _answer(self, handler, body):
         name = handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
