@@ -7,14 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hippflow.commands.configuration import read_plain_config
-from hippflow.day.config import check_config, load_schema
 from hippflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from hippflow.cloud.archive import Archived, Verified
 
-_SCHEMA = "schemas/config.schema.yaml"
+#: What to do without a configuration.
+_REMEDY = "call hippflow in the workflow's folder, or give --configfile FILE"
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -82,18 +81,6 @@ def archive_problems(config: dict[str, Any]) -> list[str]:
     return verify(
         results, [path for day in find_days(results) for path in list_day_files(results, day)], url
     ).problems()
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    """Read the configuration, with the schema beside it, or that of this copy of hippflow."""
-    config = read_plain_config(path, "call hippflow in the workflow's folder, or give --configfile FILE")
-    places = [path.parent / _SCHEMA, Path(__file__).parents[2] / _SCHEMA]
-    schema = next((place for place in places if place.exists()), None)
-    if schema is None:
-        raise ConfigError(
-            f"{path}: expected {_SCHEMA} beside it, found none; give --configfile FILE of a copy of the workflow"
-        )
-    return check_config(config, load_schema(schema))
 
 
 def _address(config: dict[str, Any], to: str | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hippflow.commands.configuration import read_plain_config
+from hippflow.day.config_file import read_plain_config
 from hippflow.errors import CloudError, ConfigError
 
 if TYPE_CHECKING:

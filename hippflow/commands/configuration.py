@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hippflow.day.config import load_schema, read_config
 from hippflow.errors import ConfigError
 
@@ -42,29 +40,6 @@ def complete_config(arguments: argparse.Namespace) -> dict[str, Any]:
         )
     config = read_config([folder / "config.yaml", *arguments.configfile], arguments.config, load_schema(schema))
     os.chdir(folder)
-    return config
-
-
-def read_plain_config(path: Path, remedy: str) -> dict[str, Any]:
-    """Return what one configuration file says, without defaults and without a schema.
-
-    Parameters
-    ----------
-    path : path
-    remedy : str
-        What to do where it cannot be read, for the message.
-
-    Raises
-    ------
-    ConfigError
-        It is not there, no YAML, or holds no keys.
-    """
-    try:
-        config = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected the configuration of the workflow, found: {error}; {remedy}") from error
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(config).__name__}; correct the file")
     return config
 
 

@@ -11,14 +11,8 @@ from hippflow.errors import FormatError, SignalError
 from hippflow.imaging.clusters import activity, zscore
 from hippflow.imaging.figure5 import cluster_figure, render, shifted
 from hippflow.io.atomic import whole_file
-from hippflow.steps.kmeans import (
-    check_lengths,
-    load_npy,
-    read_settings,
-    read_stat,
-    read_trace_settings,
-    read_traces,
-)
+from hippflow.io.npy import read_npy
+from hippflow.io.suite2p import check_lengths, read_settings, read_stat, read_trace_settings, read_traces
 from hippflow.steps.projections import read_arrays
 
 log = logging.getLogger(__name__)
@@ -112,7 +106,7 @@ def _read_clusters(table: str | Path, covariance: str | Path, n_rois: int) -> tu
         raise FormatError(f"{table}: expected the clusters of kmeans, cannot read them ({error}); make it anew") from (
             error
         )
-    matrix = load_npy(covariance)
+    matrix = read_npy(covariance)
     n = len(clusters)
     if not n or matrix.shape != (n, n) or not np.array_equal(clusters["order"], np.arange(n)):
         raise FormatError(

@@ -4,9 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hippflow.imaging.settings import build_settings
+from hippflow.io.npy import read_npy
 from hippflow.steps.registration import MovieFile, read_report, save_array
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def find_cells(
     for path in paths.values():
         path.unlink(missing_ok=True)
     tune(threads)
-    reg_outputs = np.load(registration, allow_pickle=True).item()
+    reg_outputs = read_npy(registration)
     science.check_crop(reg_outputs, str(registration))
     with MovieFile(data, shape) as frames, hear_warnings():
         found = science.find_cells(frames, reg_outputs, whole, device)
