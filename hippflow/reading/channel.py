@@ -1,6 +1,6 @@
 """One channel of a session: its signals, spike trains and place fields."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -100,7 +100,7 @@ class Channel:
 
     number: int
     folder: Path
-    _files: Files
+    _files: Files = field(repr=False)
 
     @property
     def array(self) -> int:
@@ -164,13 +164,11 @@ class Channel:
         found = [
             path
             for path in sorted(self.folder.glob(f"cell{unit:02d}/vmplacecell_????.hkl"))
-            if "rateMap" in (fields := read_product(path))
+            if "rateMap" in read_product(path)
         ]
         if len(found) != 1:
-            raise FormatError(
-                f"{self.folder}: expected one map of unit {unit}, found {len(found)}"
-                f"{' of different settings; remove those that are not wanted' if found else ': it has no spikes, or no place fields were made'}"
-            )
+            why = "made with different settings; remove those that are not wanted" if found else "it may have no spikes"
+            raise FormatError(f"{self.folder}: expected one map of unit {unit}, found {len(found)}: {why}")
         fields = read_product(found[0])
         rates = np.asarray(fields["rateMap"][0], np.float64)
         return rates.reshape(fields["args"]["GridSteps"], -1)

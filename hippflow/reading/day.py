@@ -4,7 +4,7 @@ Reads the results tree alone, neither the raw data nor Snakemake's records; ever
 product is read when it is asked for. :func:`load_day` is also ``hippflow.load_day``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Day:
     """
 
     folder: Path
-    _files: Files
+    _files: Files = field(repr=False)
 
     @property
     def subject(self) -> str:
@@ -119,8 +119,9 @@ def load_day(folder: str | Path, config: str | Path | dict[str, Any] | None = No
     >>> day.subject, list(day.sessions), day.channels
     ('picasso', ['session01'], [9])
     >>> session = day["session01"]
-    >>> session.trials[["start", "end", "target", "outcome"]].iloc[0].tolist()
-    [0.5, 2.5, 5, 'reward']
+    >>> print(session.trials.to_string(index=False))
+     start  cue  end  target outcome
+       0.5  1.0  2.5       5  reward
     >>> times, lfp = session.channels[9].lfp.between(0.5, 0.503)
     >>> times.tolist(), lfp.tolist()
     ([0.5, 0.501, 0.502], [500.0, 501.0, 502.0])

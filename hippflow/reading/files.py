@@ -58,14 +58,12 @@ class Files:
             found = sorted(folder.glob(PATTERNS[product]))
         if len(found) > 1:
             raise FormatError(
-                f"{folder}: expected one {product}, found {', '.join(path.name for path in found)}, made with different "
-                "settings; say which with load_day(folder, config='config.yaml')"
+                f"{folder}: expected one {product}, found {', '.join(path.name for path in found)}, made with "
+                "different settings; say which with load_day(folder, config='config.yaml')"
             )
         if not found or not found[0].exists():
-            raise FormatError(
-                f"{folder}: expected {found[0].name if found else PATTERNS[product]}, found no such file; it was not made: "
-                "hippflow status says why"
-            )
+            name = found[0].name if found else PATTERNS[product]
+            raise FormatError(f"{folder}: expected {name}, found no such file; hippflow status says why")
         return found[0]
 
     def has(self, folder: Path, product: str) -> bool:

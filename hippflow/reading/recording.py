@@ -1,7 +1,7 @@
 """One two-photon recording: its planes, and their regions of interest and activity."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Plane:
     """
 
     number: int
-    recording: "Recording"
+    recording: "Recording" = field(repr=False)
 
     def _folder(self, step: str) -> Path:
         return self.recording.folder / step / f"plane{self.number}"
@@ -136,7 +136,7 @@ class Recording:
 
     name: str
     folder: Path
-    files: Files
+    files: Files = field(repr=False)
 
     @cached_property
     def movie(self) -> dict[str, Any]:

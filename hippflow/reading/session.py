@@ -1,6 +1,6 @@
 """One session: trials, position, eye data and what was looked at, all in seconds on Ripple's clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Session:
 
     name: str
     folder: Path
-    _files: Files
+    _files: Files = field(repr=False)
 
     def _product(self, name: str) -> dict[str, Any]:
         return read_product(self._files.find(self.folder, name))
