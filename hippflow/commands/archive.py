@@ -35,7 +35,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _archive(arguments: argparse.Namespace) -> None:
-    config = _read_config(Path(arguments.configfile))
+    config = read_complete_config(Path(arguments.configfile), _REMEDY)
     url = _address(config, arguments.to)
     from hippflow.cloud.archive import archive_files, find_days, list_day_files, verify
 
