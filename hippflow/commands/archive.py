@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hippflow.day.config_file import read_complete_config
 from hippflow.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -39,12 +39,14 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is neither an array nor a number")
 
 
-def read_npy(path: str | Path, *, mapped: bool = False) -> Any:
+def read_npy(path: str | Path, *, objects: bool = False, mapped: bool = False) -> Any:
     """Read a .npy file.
 
     Parameters
     ----------
     path : path
+    objects : bool
+        Whether it is a pickle; one is not the other.
     mapped : bool
         Leave plain numbers in the file, and read them where they are used.
 
@@ -63,7 +65,7 @@ def read_npy(path: str | Path, *, mapped: bool = False) -> Any:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "db.npy")
     >>> np.save(path, {"Ly": 128, "fs": np.float32(2)})
-    >>> read_npy(path)
+    >>> read_npy(path, objects=True)
     {'Ly': 128, 'fs': np.float32(2.0)}
     """
     try:
@@ -73,11 +75,14 @@ def read_npy(path: str | Path, *, mapped: bool = False) -> Any:
             if read_header is None:
                 raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")
             shape, _, dtype = read_header(file)
-            if not dtype.hasobject:
+            if dtype.hasobject != objects:
+                raise ValueError(f"it holds {'objects' if dtype.hasobject else f'numbers ({dtype})'}")
+            if not objects:
                 return np.load(path, mmap_mode="r" if mapped and 0 not in shape else None, allow_pickle=False)
             array = _Unpickler(file).load()
             if not isinstance(array, np.ndarray) or array.shape != shape:
                 raise ValueError(f"its header promises objects of shape {shape}, its content is something else")
     except _DAMAGE as error:
-        raise FormatError(f"{path}: expected a .npy file, cannot read it ({error}); make it anew") from error
+        kind = "objects" if objects else "numbers"
+        raise FormatError(f"{path}: expected a .npy file of {kind}, cannot read it ({error}); make it anew") from error
     return array.item() if array.ndim == 0 else array

@@ -42,7 +42,7 @@ def read_stat(path: str | Path) -> np.ndarray:
     FormatError
         It is something else.
     """
-    rois = read_npy(path)
+    rois = read_npy(path, objects=True)
     fields = {"ypix", "xpix", "lam", "med"}
     if (
         not isinstance(rois, np.ndarray)
@@ -61,7 +61,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     FormatError
         It is something else.
     """
-    stored = read_npy(path)
+    stored = read_npy(path, objects=True)
     if not isinstance(stored, dict):
         raise FormatError(f"{path}: expected a dict of suite2p, found {type(stored).__name__}; make it anew")
     return stored

@@ -86,7 +86,7 @@ def find_cells(
     for path in paths.values():
         path.unlink(missing_ok=True)
     tune(threads)
-    reg_outputs = read_npy(registration)
+    reg_outputs = read_npy(registration, objects=True)
     science.check_crop(reg_outputs, str(registration))
     with MovieFile(data, shape) as frames, hear_warnings():
         found = science.find_cells(frames, reg_outputs, whole, device)
