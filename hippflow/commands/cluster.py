@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hippflow.commands import cluster_evidence
+from hippflow.commands.cluster_evidence import FOLDER_THERE, find_evidence
 from hippflow.day.config_file import read_plain_config
 from hippflow.errors import CloudError, ConfigError
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from hippflow.cloud.clusters.idle import Idle, View
 
 _FILE = "cluster/parallelcluster.yaml"
-
-#: Where the nodes' start script puts hippflow, and where its results are then.
-_RESULTS_THERE = "/data/hippflow/results"
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", hooks: 
     teardown.add_argument("--yes", action="store_true", help="do not ask")
     teardown.add_argument("--head", metavar="COMMAND", help="how to reach the head node: 'ssh -i KEY ec2-user@ADDRESS'")
     teardown.add_argument(
-        "--results",
+        "--folder",
+        default=FOLDER_THERE,
         metavar="DIR",
-        help=f"folder of the products (default: results of config.yaml; with --head {_RESULTS_THERE})",
+        help=f"hippflow's folder behind --head (default {FOLDER_THERE})",
     )
+    teardown.add_argument("--results", metavar="DIR", help="folder of the products (default: results of config.yaml)")
     teardown.add_argument("--volume", metavar="VOL", help="the data volume, where its tags do not tell")
     teardown.add_argument("--pcluster", metavar="PATH", help="ParallelCluster's command (default: pcluster in PATH)")
     teardown.set_defaults(run=_teardown, hooks=hooks or Hooks())
@@ -93,6 +94,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", hooks: 
     idle.add_argument("--head", metavar="COMMAND", help="how to reach the head node: 'ssh -i KEY ec2-user@ADDRESS'")
     idle.add_argument("--json", action="store_true", help="print JSON")
     idle.set_defaults(run=_idle, hooks=hooks or Hooks())
+
+    cluster_evidence.add(parts, hooks or Hooks())
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -126,37 +129,15 @@ def _snapshot(arguments: argparse.Namespace) -> None:
 
 def _teardown(arguments: argparse.Namespace) -> None:
     _require_boto3()
-    from hippflow.cloud.clusters.checks import Evidence, make_checks
-    from hippflow.cloud.clusters.head import newest_file, require_cluster
+    from hippflow.cloud.clusters.checks import make_checks
     from hippflow.cloud.clusters.teardown import teardown_steps
 
-    config, hooks = _read(Path(arguments.configfile)), arguments.hooks
+    config = _read(Path(arguments.configfile))
     region, cluster = _region(arguments, config), _name(arguments, config)
     cloudformation, ec2 = _client("cloudformation", region), _client("ec2", region)
     if not cluster:
         raise CloudError(f"teardown: expected the name of a cluster, found none; give --cluster: {_listed(region)}")
-    head = arguments.head
-    results = arguments.results or (_RESULTS_THERE if head else config.get("results") or "results")
-
-    def here(ask: Callable[[dict[str, Any]], list[str]]) -> list[str]:
-        require_cluster(cluster)  # products of another computer prove nothing
-        return ask(config)
-
-    def newest() -> float | None:
-        require_cluster(cluster, head)
-        return newest_file(results, head)
-
-    inventory, report = hooks.inventory, hooks.archive_report
-    evidence = Evidence(
-        (lambda: here(inventory)) if inventory else None,
-        (config.get("archive") or {}).get("url"),
-        (lambda: here(report)) if report else None,
-        newest,
-        head,
-        arguments.volume,
-        arguments.anyway,
-        arguments.unchecked,
-    )
+    evidence = find_evidence(arguments, cluster, config)
 
     def confirm() -> bool:
         if arguments.yes:

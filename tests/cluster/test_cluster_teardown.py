@@ -15,6 +15,7 @@ import signal
 import stat
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aws_between import client, make_instance, make_stack, make_volume, tags, with_snapshots
@@ -24,10 +25,12 @@ from hippflow.cloud.clusters import head
 from hippflow.cloud.clusters.checks import Check, Evidence, Verdict, make_checks
 from hippflow.cloud.clusters.teardown import find_pcluster, teardown_steps
 from hippflow.commands.cluster import Hooks, add
+from hippflow.demo.day import write_demo_day
 from hippflow.errors import CloudError, StorageError
 
 pytest_plugins = ["aws_fixtures"]
 
+ROOT = Path(__file__).parents[2]
 STEPS = ["checked", "confirmed", "asked", "gone"]
 DELETED = (
     '<DeleteStackResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><ResponseMetadata>'
@@ -132,7 +135,7 @@ def tear_down(lab, *, pcluster=None, checks=(), answer=True):
 
 def check(lab, **evidence):
     """Make the checks; by name."""
-    standard = {"inventory": list, "newest_product": lambda: None}
+    standard = {"inventory": list, "archive": lambda: (None, []), "newest_product": lambda: None}
     found = make_checks(client(lab.between.environment, "ec2"), "hippflow", Evidence(**(standard | evidence)))
     return {one.name: one for one in found}
 
@@ -252,7 +255,7 @@ def test_an_answer_other_than_its_name_stops_it(lab):
 def test_everything_is_checked_and_said(lab, on_head):
     lab.fields[lab.snapshot] = {"startTime": "2026-01-02T00:00:00.000Z"}
     before = datetime(2026, 1, 1, 23, 58, tzinfo=UTC).timestamp()
-    found = check(lab, newest_product=lambda: before, archive_url="s3://lab/products", archive_report=list)
+    found = check(lab, newest_product=lambda: before, archive=lambda: ("s3://lab/products", []))
     assert {name: one.verdict for name, one in found.items()} == dict.fromkeys(
         ("jobs", "inventory", "archive", "snapshot", "products"), Verdict.OK
     )
@@ -308,11 +311,12 @@ def unreachable():
         ("inventory", {"inventory": lambda: ["a"], "unchecked": True}, "not ok", False, "or say --anyway"),
         ("inventory", {"inventory": None}, "unknown", False, "expected an inventory"),
         ("inventory", {"inventory": None, "anyway": True}, "unknown", True, "expected an inventory"),
-        ("archive", {}, "ok", True, "none is configured"),
-        ("archive", {"archive_url": "s3://lab", "archive_report": lambda: ["x differs"]}, "not ok", False, "x differs"),
-        ("archive", {"archive_url": "s3://lab", "archive_report": unreachable}, "unknown", False, "say --unchecked"),
-        ("archive", {"archive_url": "s3://lab"}, "unknown", False, "expected a comparison"),
-        ("archive", {"archive_url": "s3://lab", "unchecked": True}, "unknown", True, "expected a comparison"),
+        ("archive", {"archive": lambda: (None, [])}, "ok", True, "none is configured"),
+        ("archive", {"archive": lambda: ("s3://lab", [])}, "ok", True, "all products are in s3://lab"),
+        ("archive", {"archive": lambda: ("s3://lab", ["x differs"])}, "not ok", False, "x differs"),
+        ("archive", {"archive": unreachable}, "unknown", False, "say --unchecked"),
+        ("archive", {"archive": None}, "unknown", False, "expected a comparison"),
+        ("archive", {"archive": None, "unchecked": True}, "unknown", True, "expected a comparison"),
         ("products", {"newest_product": None}, "unknown", False, "run this on the head node"),
         ("products", {"newest_product": None, "unchecked": True}, "unknown", True, ""),
     ],
@@ -366,6 +370,34 @@ def test_the_command_checks_asks_and_deletes(lab, on_head, tmp_path, monkeypatch
     assert len(re.findall(r"^ok ", said, re.MULTILINE)) == 10, "five, twice"
     assert "cluster hippflow: gone" in said and not lab.exists()
     lab.assert_nothing_lost()
+
+
+def test_the_head_node_answers_for_its_products(lab, on_head, tmp_path, monkeypatch, capsys):
+    """Its own configuration counts, not that of the computer from which the cluster is deleted."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    (there / ".venv/bin").mkdir(parents=True)
+    here.mkdir()
+    write_demo_day(there / "data", channels=(9,), seconds=2, behaviour=False)
+    for name in ("schemas", "config.yaml"):
+        (there / name).symlink_to(ROOT / name)
+    script(there / ".venv/bin/hippflow", f'#!/bin/sh\nexec {sys.executable} -m hippflow "$@"\n')
+    ssh = script(tmp_path / "ssh", f'#!/bin/sh\nshift\nexport SLURM_CONF={os.environ["SLURM_CONF"]}\nexec sh -c "$1"\n')
+    monkeypatch.chdir(here)
+    words = ["--cluster", "hippflow", "--head", f"{ssh} lab", "--pcluster", lab.stand_in, "--yes"]
+    with pytest.raises(CloudError, match="found that inventory, archive, products are not"):
+        command(*words, "--folder", str(here))
+    assert capsys.readouterr().out.count("expected an answer, found exit status") == 3
+
+    (there / "results").mkdir()
+    with pytest.raises(CloudError, match="found that inventory is not"):
+        command(*words, "--folder", str(there))
+    said = capsys.readouterr().out
+    assert re.search(r"not ok +inventory .* missing: picasso/20181105: sorting: 1 of 1 are to be made", said)
+    assert "none is configured (archive.url in config.yaml)" in said and "products   there are none" in said
+    assert lab.exists() and not lab.deleting
+    lab.n_deleting = 0
+    command(*words, "--folder", str(there), "--anyway")
+    assert not lab.exists()
 
 
 def test_a_cluster_that_is_not_named_is_not_deleted_even_if_it_is_the_only_one(lab, tmp_path, monkeypatch):

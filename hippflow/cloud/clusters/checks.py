@@ -60,10 +60,8 @@ class Evidence:
     ----------
     inventory : callable, optional
         Returns what is missing of what the configuration declares, a line each.
-    archive_url : str or None
-        Where products have to be, None if nowhere.
-    archive_report : callable, optional
-        Returns what is wrong with the products in the archive, a line each.
+    archive : callable, optional
+        Returns where products have to be, None if nowhere, and what is wrong with them there, a line each.
     newest_product : callable, optional
         Returns when the last product was written, seconds since 1970, or None if there is none; see
         :func:`hippflow.cloud.clusters.head.newest_file`.
@@ -78,8 +76,7 @@ class Evidence:
     """
 
     inventory: Callable[[], list[str]] | None = None
-    archive_url: str | None = None
-    archive_report: Callable[[], list[str]] | None = None
+    archive: Callable[[], tuple[str | None, list[str]]] | None = None
     newest_product: Callable[[], float | None] | None = None
     head: str | None = None
     volume: str | None = None
@@ -108,7 +105,7 @@ def make_checks(ec2: Any, cluster: str, evidence: Evidence) -> Iterator[Check]:
         "--anyway" if evidence.anyway else unchecked,
         evidence.anyway,
     )
-    yield _checked("archive", lambda: _archive(evidence), unchecked)
+    yield _checked("archive", lambda: _archive(evidence.archive), unchecked)
     yield from _snapshot(ec2, cluster, evidence, unchecked)
 
 
@@ -144,17 +141,15 @@ def _inventory(inventory: Callable[[], list[str]] | None) -> tuple[bool, str]:
     return False, f"{len(missing)} missing: {_some(missing)}; make them, or say --anyway"
 
 
-def _archive(evidence: Evidence) -> tuple[bool, str]:
-    if evidence.archive_url is None:
+def _archive(archive: Callable[[], tuple[str | None, list[str]]] | None) -> tuple[bool, str]:
+    if archive is None:
+        raise CloudError("expected a comparison of the products with the archive, found nothing that makes one")
+    url, problems = archive()
+    if url is None:
         return True, "none is configured (archive.url in config.yaml)"
-    if evidence.archive_report is None:
-        raise CloudError(
-            f"{evidence.archive_url}: expected a comparison with the products, found nothing that makes one"
-        )
-    problems = evidence.archive_report()
     if not problems:
-        return True, f"all products are in {evidence.archive_url}"
-    return False, f"{evidence.archive_url}: {len(problems)} wrong: {_some(problems)}; run: hippflow archive"
+        return True, f"all products are in {url}"
+    return False, f"{url}: {len(problems)} wrong: {_some(problems)}; run: hippflow archive"
 
 
 def _snapshot(ec2: Any, cluster: str, evidence: Evidence, unchecked: str) -> Iterator[Check]:

@@ -44,7 +44,7 @@ def require_cluster(cluster: str, head: str | None = None) -> None:
         raise CloudError(f"{place}: expected a node of the cluster {cluster}, found {other}; {_ADVICE}")
 
 
-def run_there(head: str | None, *command: str) -> str:
+def run_there(head: str | None, *command: str, timeout: float = TIMEOUT) -> str:
     """Run a command on the head node and return what it prints.
 
     Raises
@@ -58,7 +58,7 @@ def run_there(head: str | None, *command: str) -> str:
     name = next(word for word in command if word != "env" and "=" not in word)
     try:
         done = subprocess.run(
-            called, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT
+            called, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
         )
     except FileNotFoundError as error:
         raise CloudError(f"{called[0]}: expected this command, found none of the name; correct --head") from error
