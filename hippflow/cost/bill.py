@@ -71,7 +71,7 @@ def bill(run: Run, results: str | Path, prices: Prices, settings: dict[str, Any]
 
 
 def _work(job: Job, slurm_job: str, cpu: float, busy: float) -> Work:
-    return Work(base_rule(job.rule), day_of(job.wildcards, job.outputs), cpu, busy, slurm_job)
+    return Work(base_rule(job.rule), day_of(job.wildcards, job.outputs), cpu, busy, slurm_job, job.minutes)
 
 
 def _size(path: str) -> float:

@@ -49,6 +49,8 @@ class Job:
         Its benchmark table.
     group : str or None
         The group that it was submitted with.
+    minutes : float
+        That it asked for, 0 if it asked for none.
     state : str
         ``running``, ``finished``, ``failed``, ``dropped`` (its group ended before its turn) or ``stopped``.
     started, ended : float
@@ -70,6 +72,7 @@ class Job:
     logs: list[str]
     benchmark: str | None = None
     group: str | None = None
+    minutes: float = 0.0
     state: str = "running"
     started: float = 0.0
     ended: float = 0.0

@@ -158,6 +158,7 @@ class Recorder:
             logs=list(record.log),
             benchmark=record.benchmark,
             group=group if record.jobid in members else None,
+            minutes=record.resources.get("runtime") or 0,
         )
 
     def _fail(self, number: int, logs: list[str], message: str | None, late: bool = False) -> None:

@@ -17,7 +17,8 @@ SESSION = "picasso/20181105/session01"
 def job(number, rule="sorting", state="finished", group="g", cpu=3600.0, wall=3600.0, **times):
     wildcards = {"session": SESSION}
     times = {"started": 0.0, "ended": 1800.0} | times
-    return Job(number, rule, wildcards, [f"results/{number}.hkl"], [], None, group, state, cpu=cpu, wall=wall, **times)
+    outputs = [f"results/{number}.hkl"]
+    return Job(number, rule, wildcards, outputs, [], None, group, state=state, cpu=cpu, wall=wall, **times)
 
 
 def run(folder, *jobs, name="20260101T000000Z-1.jsonl", command=("snakemake", "--executor", "slurm"), **entries):
@@ -46,6 +47,14 @@ def test_a_bill_is_what_the_benchmarks_say(tmp_path):
     assert items["1 x node (spot) starting, waiting"] == pytest.approx(0.2 * 0.4)
     assert found.usd == pytest.approx(0.5 * 0.4 + 0.08 + 1.0 + 0.02)
     assert {row.day for row in found.lines} == {"picasso/20181105"}
+
+
+def test_a_job_is_billed_where_the_time_it_asked_for_sent_it(tmp_path):
+    """As partitions.yaml sends long jobs to nodes that are not taken back."""
+    settings = SETTINGS | {"partitions": {"spot": 60.0, "ondemand": 10000.0}}
+    jobs = [job(1, minutes=30), job(2, group=None, minutes=300)]
+    found = bill(run(tmp_path, *jobs), "results", PRICES, settings)
+    assert sorted((row.market, row.jobs) for row in found.lines) == [("on_demand", 1), ("spot", 1)]
 
 
 def test_what_failed_is_paid_for_once_a_slurm_job(tmp_path):

@@ -156,6 +156,7 @@ class Driver:
 
     def job(self, number, output, **entries):
         names = {"wildcards": {"n": str(number)}, "log": [f"{number}.log"], "benchmark": f"{number}.tsv"}
+        names["resources"] = {"runtime": 30}
         self.tell(LogEvent.JOB_INFO, jobid=number, rule_name="step", output=[output], **names | entries)
 
     def group(self, name, *numbers):
@@ -200,6 +201,7 @@ def test_of_a_failed_group_what_is_there_was_made_and_the_rest_had_no_turn(drive
     (tmp_path / "4.tsv").write_text("s\tcpu_time\n1.0\t0.5\n")  # it came late, as over NFS
     run.handler.close()
     ended = last_run(".snakemake/hippflow")
+    assert {job.minutes for job in ended.jobs.values()} == {30}
     assert {job.id: job.state for job in ended.jobs.values()} == {
         1: "finished",
         2: "failed",
