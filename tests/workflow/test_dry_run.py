@@ -20,7 +20,7 @@ RULES |= {"unity", "edfsplit", "aligned", "raycast", "umaze", "placefield"}
 RULES |= {"movie", "registration", "suite2p", "kmeans", "figure5", "projections"}
 
 #: A third of a usual experiment, whose 67000 jobs take two minutes to list.
-N_DAYS = 15
+N_DAYS = 6
 
 
 @pytest.fixture(scope="module")

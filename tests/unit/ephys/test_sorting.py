@@ -250,7 +250,6 @@ def large_units() -> tuple[np.ndarray, dict[int, np.ndarray]]:
 @pytest.mark.parametrize(
     ("sorter", "parameters", "least"),
     [
-        pytest.param("tridesclous2", {}, 0.9, marks=pytest.mark.slow),
         # on one channel it invents and merges units: only that it runs is asked of it
         pytest.param("spykingcircus2", {}, 0.0, marks=pytest.mark.slow),
         ("simple", {"clusterer": "kmeans", "clusterer_kwargs": {"n_clusters": 2, "random_state": 0}}, 0.9),
