@@ -227,6 +227,39 @@ def test_jobs_are_placed_by_memory(configuration):
     assert configuration["Scheduling"]["SlurmSettings"]["EnableMemoryBasedScheduling"] is True
 
 
+def test_the_head_nodes_rights_are_deployed_and_may_be_given_to_it(judge, stand_in):
+    """The template as the manual deploys it, and the configuration's lines for it with the # taken away."""
+    endpoint, fill_in = stand_in
+    keys = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nothing", "region_name": "us-east-1"}
+    cloudformation, iam = (boto3.client(name, endpoint_url=endpoint, **keys) for name in ("cloudformation", "iam"))
+    given = re.search(r"--parameter-overrides (.*)", OPERATIONS)[1].split()
+    cloudformation.create_stack(
+        StackName="hippflow-head-node",
+        TemplateBody=(CLUSTER / "head-node-policy.yaml").read_text(),
+        Parameters=[dict(zip(("ParameterKey", "ParameterValue"), one.split("="), strict=True)) for one in given],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    (policy,) = iam.list_policies(Scope="Local")["Policies"]
+    version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]
+    may = {}
+    for statement in version["Document"]["Statement"]:
+        for action in statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]:
+            may[action] = statement
+    assert may["s3:PutObject"]["Resource"] == "arn:aws:s3:::your-lab-bucket/archive/*"
+    assert may["sns:Publish"]["Resource"].endswith(":hippflow")
+    # Deletion: of snapshots with hippflow's tag, and of nothing else.
+    assert [action for action in may if "Delete" in action or "Terminate" in action] == ["ec2:DeleteSnapshot"]
+    assert may["ec2:DeleteSnapshot"]["Condition"] == {"StringLike": {"aws:ResourceTag/hippflow:cluster": "*"}}
+
+    with_rights = CONFIGURATION.replace("# AdditionalIamPolicies", "AdditionalIamPolicies")
+    with_rights = with_rights.replace(
+        "#   - Policy: arn:aws:iam::123456789012", "  - Policy: arn:aws:iam::123456789012"
+    )
+    assert policy["Arn"] in with_rights, "the name in the configuration is the template's"
+    failures = judge(fill_in(with_rights), endpoint)["failures"]
+    assert [(level, kind) for level, kind, _ in failures] == [("INFO", "DeletionPolicyValidator")], failures
+
+
 def test_there_is_a_queue_of_each_kind_that_costs_nothing_at_rest(configuration):
     kinds = {name: queue["CapacityType"] for name, queue in queues(configuration).items()}
     assert kinds == {"spot": "SPOT", "ondemand": "ONDEMAND"}
