@@ -247,8 +247,8 @@ def print_memory(shapes: list[tuple[int, int, int]]) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=256, help="side of the frames of the two planes, pixels")
-    parser.add_argument("--frames", type=int, default=1500)
+    parser.add_argument("--size", type=int, default=512, help="side of the frames of the two planes, pixels")
+    parser.add_argument("--frames", type=int, default=2000, help="a minute at 30 Hz; real recordings are longer")
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--only", choices=("planes", "pages", "memory"))
     parser.add_argument("--stage", nargs=4, metavar=("STAGE", "DIR", "PLANE", "SETTINGS"), help=argparse.SUPPRESS)
@@ -267,7 +267,7 @@ def main() -> None:
         if arguments.only in (None, "planes"):
             print_two_planes(arguments.size, arguments.frames)
         if arguments.only in (None, "pages"):
-            print_pages(arguments.files, arguments.size)
+            print_pages(arguments.files, 256)
         if arguments.only in (None, "memory"):
             print_memory([(1000, 130, 130), (600, 192, 300), (600, 256, 256), (300, 512, 512)])
 
