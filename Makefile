@@ -3,6 +3,7 @@
 # make test    set up and run every test
 # make example set up and run the workflow on a real recording, downloaded from PyPI
 #              (RECORDING=optinist: two-photon imaging)
+# make docs    the documentation as a web site, in site/
 # make check   style of the code and the rules
 # make lock    resolve all dependencies anew into requirements.lock
 
@@ -12,7 +13,7 @@ RECORDING ?= blackrock
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: demo test example check lock rulegraph
+.PHONY: demo test example docs check lock rulegraph
 
 # The environment is stale when the lock or the package's metadata is newer than it.
 .venv/complete: requirements.lock pyproject.toml plugins/pyproject.toml
@@ -55,6 +56,10 @@ example: .venv/complete
 test: .venv/complete
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+docs: .venv/complete
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Done. Open site/index.html."
+
 check: .venv/complete
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules && $(BIN)/snakemake --lint
 
@@ -66,7 +71,7 @@ rulegraph: .venv/complete
 
 lock:
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --editable '.[imaging,behaviour,cluster,outputs,test]'
+	@.venv-lock/bin/python -m pip install --quiet --editable '.[imaging,behaviour,cluster,outputs,docs,test]'
 	@{ echo '# Every package with its exact version, for pip install -r; made by: make lock'; \
 	   .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > requirements.lock
 	@rm -rf .venv-lock

@@ -1,6 +1,6 @@
 """Time and memory of the imaging branch beside a plain run of suite2p.
 
-    python benchmarks/imaging.py --size 256 --frames 1500
+    python benchmarks/imaging.py
 
 Makes a movie of two planes with cells, motion and photon noise, and prints
 

@@ -25,7 +25,7 @@ def read_traces(F: str | Path, Fneu: str | Path, spks: str | Path, *, mapped: bo
     arrays = [read_npy(path, mapped=mapped) for path in (F, Fneu, spks)]
     shapes = [array.shape for array in arrays]
     if not any(array.size for array in arrays):
-        return [np.zeros((0, 0))] * 3  # a plane without ROIs, which has no frames to tell either
+        return [np.zeros((0, 0), np.float32)] * 3  # a plane without ROIs, which has no frames to tell either
     if len(set(shapes)) > 1 or arrays[0].ndim != 2:
         names = ", ".join(f"{Path(path).name} {shape}" for path, shape in zip((F, Fneu, spks), shapes, strict=True))
         raise FormatError(

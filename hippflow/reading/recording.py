@@ -1,6 +1,5 @@
 """One two-photon recording: its planes, and their regions of interest and activity."""
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hippflow.errors import FormatError
 from hippflow.io.npy import read_npy
 from hippflow.io.suite2p import read_iscell, read_settings, read_stat, read_traces
 from hippflow.reading.files import Files
+
+_PROJECTIONS = ("first", "maximum", "mean", "standard_deviation")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,14 @@ class Plane:
     number : int
         From 0.
     recording : Recording
+
+    Examples
+    --------
+    >>> from hippflow import load_day
+    >>> from hippflow.demo.finished import write_finished_imaging
+    >>> (plane,) = load_day(write_finished_imaging())["imaging01"].planes
+    >>> plane.F[plane.is_cell].shape, plane.times[-1].item(), plane.frames.shape
+    ((2, 60), 29.5, (60, 24, 32))
     """
 
     number: int
@@ -65,7 +75,7 @@ class Plane:
 
     @property
     def times(self) -> np.ndarray:
-        """When the frames were taken, s after the first one, float64 (frames,)."""
+        """When the frames were taken, s after the plane's first one, float64 (frames,)."""
         return np.arange(self.recording.movie["n_frames"]) / self.sampling_rate
 
     @cached_property
@@ -98,12 +108,14 @@ class Plane:
         """The registered movie, int16 (frames, height, width), counts; left in the file."""
         shape = tuple(self.recording.movie[name] for name in ("n_frames", "height", "width"))
         path = self.recording.files.find(self._folder("suite2p"), "data.bin")
+        if path.stat().st_size != 2 * np.prod(shape, dtype=np.int64):
+            raise FormatError(f"{path}: expected {shape} int16 as in movie.json, found another size; make it anew")
         return np.memmap(path, "<i2", "r", shape=shape)
 
     @cached_property
     def mean_image(self) -> np.ndarray:
         """Mean of the registered movie, float32 (height, width), counts."""
-        return read_settings(self._suite2p("ops"))["meanImg"]
+        return read_settings(self._suite2p("reg_outputs"))["meanImg"]  # of the same image as ops.npy, and small
 
     def projection(self, name: str) -> np.ndarray:
         """Return a projection over time of the movie as it was recorded.
@@ -115,8 +127,15 @@ class Plane:
         Returns
         -------
         ndarray, shape (height, width)
-            Counts.
+            Counts; int16 of the first frame and the maximum, float64 of the others.
+
+        Raises
+        ------
+        FormatError
+            There is none of this name, or the movie was not read yet.
         """
+        if name not in _PROJECTIONS:
+            raise FormatError(f"{self.recording.folder}: expected {', '.join(_PROJECTIONS)}, found {name!r}")
         path = self.recording.files.find(self.recording.folder / "movie", f"plane{self.number}.npz")
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[name]
@@ -136,12 +155,12 @@ class Recording:
 
     name: str
     folder: Path
-    files: Files = field(repr=False)
+    files: Files = field(repr=False, compare=False)
 
     @cached_property
     def movie(self) -> dict[str, Any]:
         """What the movie is made of (``movie.json``): ``n_frames``, ``height``, ``width``, ``planes`` and others."""
-        return json.loads(self.files.find(self.folder / "movie", "movie.json").read_text())
+        return self.files.report(self.folder / "movie", "movie.json")
 
     @cached_property
     def planes(self) -> list[Plane]:
