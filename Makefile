@@ -41,6 +41,7 @@ demo: .venv/complete
 	  demo "snakemake --cores $(CORES) --quiet reason" "hippflow cost" "hippflow status"
 	@echo
 	@echo "Done. Look at:"
+	@echo "  $(DEMO)/results/picasso/20181105/report.html         the day on one page: open it in a browser"
 	@echo "  $(DEMO)/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
 	@echo "  $(DEMO)/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
 	@echo "  $(DEMO)/results/picasso/20181105/session01/          alignment.png; what the animal looked at, where it was"
@@ -67,7 +68,7 @@ check: .venv/complete
 rulegraph: .venv/complete
 	@test -f demo/data/zebrafish/20220104/truth.json || $(BIN)/hippflow demo demo/data
 	@$(BIN)/snakemake --rulegraph --config data=demo/data results=demo/results 'suite2p={fs: 2, tau: 1.8}' 2>/dev/null \
-	  | dot -Tsvg -Grankdir=LR -Nfontname=Helvetica -Gbgcolor=white > docs/rulegraph.svg
+	  | tred 2>/dev/null | dot -Tsvg -Grankdir=LR -Nfontname=Helvetica -Gbgcolor=white > docs/rulegraph.svg
 
 lock:
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

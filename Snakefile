@@ -13,6 +13,10 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+# What snakemake --report begins with; its figures and tables are flagged in the rules.
+report: "rules/report/workflow.rst"
+
+
 # Configuration, plan of the run, paths, input functions.
 include: "rules/common.smk"
 # What is made of sessions, channels and days.
@@ -25,11 +29,17 @@ include: "rules/staging.smk"
 include: "rules/ripple.smk"
 # Spike sorting over all sessions of a day, and the cells of every session.
 include: "rules/sorting.smk"
+# What signals and channels are worth.
+include: "rules/quality.smk"
 # Maze logs and eye recordings, on one clock, to gaze targets and place fields.
 include: "rules/behaviour.smk"
 # Two-photon movies: registration, cells, their activity and its clusters.
 include: "rules/imaging.smk"
-# day/20181105 and channel/20181105/009.
+# A whole day in one NWB file, where config.yaml asks for it.
+include: "rules/nwb.smk"
+# The report of a day, of all that is made of it.
+include: "rules/report.smk"
+# day/20181105, channel/20181105/009, phy/20181105/009 and analyzer/20181105/009.
 include: "rules/targets.smk"
 
 

@@ -39,6 +39,7 @@ from hippflow.names import highpass_args, lfp_args, product_name, spectrum_args
 from hippflow.steps.freqspectrum import make_freqspectrum
 from hippflow.steps.rplhighpass import make_rplhighpass
 from hippflow.steps.rpllfp import make_rpllfp
+from hippflow.steps.signal_quality import make_signal_quality
 from hippflow.steps.sorting import make_sorting
 from hippflow.steps.spiketrain import make_spiketrains
 from hippflow.steps.units import make_units
@@ -55,6 +56,9 @@ for folder in json.loads(sys.argv[1]):
         for signal, name in (("lfp", lfp), ("highpass", high)):
             args = spectrum_args(signal, config["freqspectrum"])
             make_freqspectrum(at / name, at / product_name("freqspectrum", args), args=args)
+        spectra = [product_name("freqspectrum", spectrum_args(s, config["freqspectrum"])) for s in ("lfp", "highpass")]
+        made = [at / name for name in ("rplraw_d41d.hkl", lfp, high, *spectra, "quality.json")]
+        make_signal_quality(*made, **config["quality"])
         highs.append(at / high)
     to = day / "mountains" / folder.split("/")[1]
     make_sorting(list(map(str, highs)), to / "firings.hkl", **config["sorting"])
@@ -135,7 +139,7 @@ def main() -> None:
                 rows.append((name, len(slurm.finished()), wall, cpu))
             products = sorted(path.relative_to(loops) for path in loops.glob("results/picasso/**/*") if path.is_file())
             differ = [path for path in products if (groups / path).read_bytes() != (loops / path).read_bytes()]
-    n_jobs = 12 * len(folders)
+    n_jobs = 14 * len(folders)
     print(f"{len(folders)} channels, {n_jobs} channel products, {len(products)} files, {len(differ)} differ")
     print(f"{'':8}{'Slurm jobs':>12}{'wall s':>10}{'CPU s':>10}{'CPU s/product':>15}")
     for name, jobs, wall, cpu in rows:

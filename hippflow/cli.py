@@ -6,7 +6,7 @@ import os
 import sys
 
 from hippflow import __version__
-from hippflow.commands import archive, budget, cluster, cost, demo, doctor, status
+from hippflow.commands import archive, budget, cluster, cost, curation, demo, doctor, report, status
 from hippflow.errors import HippflowError
 
 
@@ -17,7 +17,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hippflow {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where in the code an error was raised")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subject in (demo, doctor, status, cost, budget, archive):
+    for subject in (demo, doctor, status, report, curation, cost, budget, archive):
         subject.add(commands)
     hooks = cluster.Hooks(status.open_products, archive.archive_problems, cost.idle_price)
     cluster.add(commands, hooks)

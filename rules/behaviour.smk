@@ -81,7 +81,12 @@ for aligned, files, sessions in get_aligned_rules():
         output:
             **{name: results("{session}", file) for name, file in files.items()},
             report=results("{session}/alignment.json"),
-            figure=results("{session}/alignment.png"),
+            figure=report(
+                results("{session}/alignment.png"),
+                caption="report/alignment.rst",
+                category="Alignment",
+                labels={"session": "{session}"},
+            ),
         params:
             **config["aligned"],
         log:

@@ -20,6 +20,7 @@ from hippflow.day.products import SUITE2P, UNITY, Products
 from hippflow.day.raw import raw_tree
 from hippflow.driver import clear_up, start_record
 from hippflow.errors import HippflowError
+from hippflow.nwb.sources import check_nwb, nwb_settings, nwb_sources
 
 #: Folder of what a run keeps about itself.
 STATE = ".snakemake/hippflow"
@@ -47,6 +48,11 @@ try:
         PLAN = EMPTY_PLAN
     else:
         PLAN = make_plan(config, STATE, raw_tree(config))
+    check_nwb(
+        config["nwb"],
+        PLAN.catalog.days,
+        [recording.day for recording in PLAN.catalog.recordings],
+    )
 except HippflowError as error:
     raise WorkflowError(str(error))
 
@@ -136,6 +142,17 @@ def get_day_highpass(wildcards):
     ]
 
 
+def get_curation(wildcards):
+    """What a person decided about the channel's units, where that is written down."""
+    path = PRODUCTS.curation(wildcards.day, int(wildcards.number))
+    return path if Path(path).exists() else []
+
+
+def get_channel_reports(wildcards):
+    """Quality of the day's channels in every session, and their units."""
+    return PRODUCTS.channel_reports(wildcards.day)
+
+
 def get_sorting(wildcards):
     """The sorting of the day's channel to which a session's channel belongs."""
     day, number = SESSIONS[wildcards.session].day, wildcards.channel[-3:]
@@ -223,7 +240,32 @@ def get_plane_projections(wildcards):
     ]
 
 
+def get_report_inputs(wildcards):
+    """Everything that the report of a day is made of."""
+    return PRODUCTS.report_inputs(wildcards.day)
+
+
+def get_nwb_sources(wildcards):
+    """The products of a day that its NWB file has, by kind."""
+    return nwb_sources(PRODUCTS, f"{wildcards.subject}/{wildcards.date}")
+
+
 # Parameters
+
+
+def get_nwb_settings(wildcards):
+    """What a day's NWB file depends on besides: other animals are left out."""
+    return nwb_settings(config["nwb"], f"{wildcards.subject}/{wildcards.date}")
+
+
+def get_recorded(wildcards):
+    """What was recorded on a day, for its report."""
+    return PRODUCTS.recorded(wildcards.day)
+
+
+def get_report_settings(wildcards):
+    """Everything of the configuration that the report of a day depends on."""
+    return PRODUCTS.report_settings(wildcards.day)
 
 
 def get_raycast_settings():

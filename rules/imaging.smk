@@ -138,7 +138,13 @@ rule figure5:
         table=results("{recording}/kmeans/plane{plane}/clusters.csv"),
         covariance=results("{recording}/kmeans/plane{plane}/covariance.npy"),
     output:
-        png=results("{recording}/kmeans/plane{plane}/figure5.png"),
+        png=report(
+            results("{recording}/kmeans/plane{plane}/figure5.png"),
+            caption="report/figure5.rst",
+            category="Imaging",
+            subcategory="Cells and clusters",
+            labels={"recording": "{recording}", "plane": "{plane}"},
+        ),
         pdf=results("{recording}/kmeans/plane{plane}/figure5.pdf"),
     params:
         fs=config["suite2p"]["fs"],
@@ -165,8 +171,20 @@ rule projections:
     input:
         projections=get_plane_projections,
     output:
-        maximum=results("{recording}/projections/maximum.gif"),
-        standard_deviation=results("{recording}/projections/standard_deviation.gif"),
+        maximum=report(
+            results("{recording}/projections/maximum.gif"),
+            caption="report/projections.rst",
+            category="Imaging",
+            subcategory="Projections",
+            labels={"recording": "{recording}", "projection": "maximum"},
+        ),
+        standard_deviation=report(
+            results("{recording}/projections/standard_deviation.gif"),
+            caption="report/projections.rst",
+            category="Imaging",
+            subcategory="Projections",
+            labels={"recording": "{recording}", "projection": "standard deviation"},
+        ),
     params:
         **config["projections"],
     log:

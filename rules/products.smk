@@ -31,11 +31,20 @@ def get_date_channel_products(date, number, wildcards):
     ]
 
 
-def get_channel_targets(arguments):
+def get_date_folders(folder, date, number, wildcards):
+    """What is made on request to look at the units of one channel on one date: phy or analyzer."""
+    return [
+        PRODUCTS.path(day, f"mountains/channel{number:03d}/{folder}/hippflow.json")
+        for day in get_days_called(date)
+        if number in PRODUCTS.channels(day)
+    ]
+
+
+def get_channel_targets(arguments, kind="channel"):
     """The targets channel/DATE/NUMBER among the command line's arguments, with their date and channel number."""
     targets = []
-    for target in dict.fromkeys(a for a in arguments if a.startswith("channel/")):
-        date, _, number = target.removeprefix("channel/").partition("/")
+    for target in dict.fromkeys(a for a in arguments if a.startswith(f"{kind}/")):
+        date, _, number = target.removeprefix(f"{kind}/").partition("/")
         dates = [Path(day).name for day in DAYS]
         if date not in dates:
             raise WorkflowError(

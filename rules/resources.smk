@@ -106,6 +106,39 @@ def get_detection_runtime(wildcards, attempt):
     return int(20 + get_megapixels(RECORDINGS[wildcards.recording]) / 20 / 60) * attempt
 
 
+# A page of everything of a day.
+
+
+def get_report_runtime(wildcards, attempt):
+    """Time of a report: a few files of every channel, and what the animal looked at, 1000 samples a second."""
+    sessions = DAYS[wildcards.day]
+    n_channels = sum(len(session.channels) for session in sessions)
+    return int(10 + n_channels / 30 + sum(s.seconds for s in sessions) / 600) * attempt
+
+
+# The whole day in one file.
+
+
+def get_nwb_bytes(wildcards):
+    """Bytes of the signals and the frames of a day whose NWB file is written."""
+    day = f"{wildcards.subject}/{wildcards.date}"
+    share = 1 if "raw" in config["nwb"]["modalities"] else 1 / 20
+    movies = sum(movie.n_bytes for movie in PLAN.catalog.recordings if movie.day == day)
+    return sum(session.n_bytes for session in DAYS[day]) * share + movies / 20
+
+
+def get_nwb_memory(wildcards, attempt):
+    """Memory of an NWB file: blocks of its signals, and all spikes of a day, some 100 a second and channel at most."""
+    sessions = DAYS[f"{wildcards.subject}/{wildcards.date}"]
+    channel_seconds = sum(len(one.channels) * one.seconds for one in sessions)
+    return int(1500 + channel_seconds * 100 * 24 / 1e6) * attempt
+
+
+def get_nwb_runtime(wildcards, attempt):
+    """Time of an NWB file: it is compressed at 10 MB/s at least, on a slow shared disk."""
+    return int(15 + get_nwb_bytes(wildcards) / 10e6 / 60) * attempt
+
+
 # Slurm jobs. Snakemake jobs with the same group share one; profiles/slurm says how many
 # channels do. All chains of jobs with one group id go together (see "block" there).
 
@@ -142,6 +175,11 @@ def get_channel_group(wildcards):
     return get_channel_block(wildcards)
 
 
+def get_table_group(wildcards):
+    """Tables of whole days: apart, as they wait for all channels."""
+    return get_block("tables", wildcards.day)
+
+
 def get_place_group(wildcards):
     """Place fields of a block: apart, so that signals and sorting do not wait for behaviour."""
     return get_channel_block(wildcards, "places")
@@ -150,6 +188,11 @@ def get_place_group(wildcards):
 def get_imaging_group(wildcards):
     """The movies of a day and their projections go together."""
     return get_block("movies", RECORDINGS[wildcards.recording].day)
+
+
+def get_day_group(wildcards):
+    """What is made of a whole day when everything else of it is there."""
+    return get_block("report", wildcards.day)
 
 
 def get_plane_group(wildcards):

@@ -30,6 +30,7 @@ rule units:
     input:
         highpass=get_day_highpass,
         firings=results("{day}/mountains/channel{number}/firings.hkl"),
+        curation=get_curation,
     output:
         units=results("{day}/mountains/channel{number}/units.csv"),
         metrics=results("{day}/mountains/channel{number}/metrics.csv"),
@@ -78,3 +79,58 @@ rule spiketrain:
         "Spike trains of {wildcards.session}/{wildcards.channel}"
     script:
         "../scripts/spiketrain.py"
+
+
+# To look at units, on request: phy/20181105/009 and analyzer/20181105/009.
+
+
+rule phy:
+    input:
+        highpass=get_day_highpass,
+        firings=results("{day}/mountains/channel{number}/firings.hkl"),
+    output:
+        report=results("{day}/mountains/channel{number}/phy/hippflow.json"),
+    params:
+        isi_ms=config["units"]["isi_ms"],
+    log:
+        log_file("phy", "{day}/channel{number}"),
+    benchmark:
+        benchmark_file("phy", "{day}/channel{number}")
+    group:
+        get_channel_group
+    conda:
+        "../envs/ephys.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_sorting_memory,
+        runtime=get_sorting_runtime,
+    message:
+        "Phy folder of {wildcards.day}, channel {wildcards.number}"
+    script:
+        "../scripts/phy.py"
+
+
+rule sorting_analyzer:
+    input:
+        highpass=get_day_highpass,
+        firings=results("{day}/mountains/channel{number}/firings.hkl"),
+    output:
+        report=results("{day}/mountains/channel{number}/analyzer/hippflow.json"),
+    params:
+        isi_ms=config["units"]["isi_ms"],
+    log:
+        log_file("sorting_analyzer", "{day}/channel{number}"),
+    benchmark:
+        benchmark_file("sorting_analyzer", "{day}/channel{number}")
+    group:
+        get_channel_group
+    conda:
+        "../envs/ephys.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_sorting_memory,
+        runtime=get_sorting_runtime,
+    message:
+        "SortingAnalyzer of {wildcards.day}, channel {wildcards.number}"
+    script:
+        "../scripts/sorting_analyzer.py"

@@ -1,4 +1,4 @@
-"""Targets with a name instead of a file: one day, or one channel of one day."""
+"""Targets with a name instead of a file: one day, one channel of one day, or its units to look at."""
 
 from functools import partial
 
@@ -25,3 +25,14 @@ if workflow.is_main_process:
                 partial(get_date_channel_products, date, number),
             message:
                 f"Everything of channel {number} on {date}"
+
+    for kind, viewer in (("phy", "Phy"), ("analyzer", "SpikeInterface")):
+        for target, date, number in get_channel_targets(sys.argv, kind):
+
+            rule:
+                name:
+                    target
+                input:
+                    partial(get_date_folders, kind, date, number),
+                message:
+                    f"Everything for {viewer} of channel {number} on {date}"

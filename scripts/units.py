@@ -5,4 +5,6 @@ from adapter import job
 from hippflow.steps.units import make_units
 
 with job(globals()) as (input, output, params):
-    make_units(input.highpass, input.firings, output.units, output.metrics, output.templates, **params)
+    curation = getattr(input, "curation", None) or None  # an empty list where there is no such file
+    tables = output.units, output.metrics, output.templates
+    make_units(input.highpass, input.firings, *tables, curation, **params)

@@ -12,11 +12,12 @@ from hippflow.errors import ConfigError
 #: Columns of the table: what they are called, and the rules in them.
 COLUMNS = {
     "markers": ("rplparallel",),
-    "signals": ("rplsplit", "rpllfp", "rplhighpass", "freqspectrum"),
+    "signals": ("rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "signal_quality"),
     "sorting": ("sorting", "units", "spiketrain"),
     "behaviour": ("unity", "edfsplit", "aligned", "raycast", "umaze"),
     "places": ("placefield",),
     "imaging": ("movie", "registration", "suite2p", "kmeans", "figure5", "projections"),
+    "day": ("channels", "report", "nwb"),
 }
 
 #: Groups with something open that are listed at most; --json has all.

@@ -41,14 +41,14 @@ def slurm_job_of(rule: str, wildcards: dict[str, str], day: str, group: str | No
     """Return the Slurm job that a job runs in; of a job that is in no group, the one that the Slurm profile makes.
 
     Eight channels of a day share one, the steps on its sessions, and those on its movies. A pass over a recording has
-    its own.
+    its own, and so have the report of a day and its NWB file.
 
     Examples
     --------
     >>> slurm_job_of("rpllfp", {"channel": "array01/channel009"}, "picasso/20181105", None, 7)
     'picasso/20181105 channels 1'
     """
-    if group or base_rule(rule) == "rplsplit":
+    if group or base_rule(rule) in ("rplsplit", "report", "nwb"):
         return group or f"job {number}"
     channel = re.search(r"(\d{3})$", wildcards.get("channel", wildcards.get("number", "")))
     if channel:

@@ -41,10 +41,10 @@ def base_rule(rule: str) -> str:
 
     Examples
     --------
-    >>> base_rule("rplsplit_2"), base_rule("aligned_unity"), base_rule("suite2p")
-    ('rplsplit', 'aligned', 'suite2p')
+    >>> base_rule("rplsplit_2"), base_rule("aligned_unity"), base_rule("movie_2_planes"), base_rule("signal_quality")
+    ('rplsplit', 'aligned', 'movie', 'signal_quality')
     """
-    return rule.split("_")[0]
+    return re.sub(r"_(\d+(_planes)?|unity|eyelink)$", "", rule)
 
 
 def pattern_of(path: str) -> str:

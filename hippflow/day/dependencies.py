@@ -14,6 +14,7 @@ from hippflow.day.imaging import Recording
 from hippflow.day.products import UNITY, Product, Products
 from hippflow.imaging.settings import registration_settings
 from hippflow.names import spectrum_args
+from hippflow.nwb.sources import nwb_settings, nwb_sources
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Dependencies:
             return [*config[product.kind].values(), dtype]
         if product.kind in ("rplparallel", "sorting", "units", "aligned", "umaze", "kmeans", "projections"):
             return list(config[product.kind].values())
+        if product.kind == "signal_quality":
+            return list(config["quality"].values())
         return getattr(self, f"_{product.kind}_settings")(product)
 
     # Ripple
@@ -79,6 +82,19 @@ class Dependencies:
     def _freqspectrum_settings(self, product: Product) -> list[Any]:
         return [spectrum_args(self._spectrum_signal(product), self._config["freqspectrum"])]
 
+    # Quality
+
+    def _signal_quality_inputs(self, product: Product) -> list[str]:
+        of = self.products
+        names = of.rplraw, of.rpllfp, of.rplhighpass, of.spectrum("lfp"), of.spectrum("highpass")
+        return [self._of(product, name) for name in names]
+
+    def _channels_inputs(self, product: Product) -> list[str]:
+        return [path for paths in self.products.channel_reports(product.owner).values() for path in paths]
+
+    def _channels_settings(self, product: Product) -> list[Any]:
+        return []
+
     # Sorting
 
     def _sorting_inputs(self, product: Product) -> list[str]:
@@ -89,7 +105,9 @@ class Dependencies:
         ]
 
     def _units_inputs(self, product: Product) -> list[str]:
-        return [self._of(product, "firings.hkl"), *self._sorting_inputs(product)]
+        curation = self.products.curation(product.owner, product.channel)
+        curated = [curation] if Path(curation).exists() else []
+        return [self._of(product, "firings.hkl"), *curated, *self._sorting_inputs(product)]
 
     def _spiketrain_inputs(self, product: Product) -> list[str]:
         folder = self.products.path(self._session(product).day, f"mountains/channel{product.channel:03d}")
@@ -185,3 +203,17 @@ class Dependencies:
     def _projections_inputs(self, product: Product) -> list[str]:
         planes = range(self._recordings[product.owner].planes)
         return [self.products.path(product.owner, "movie", f"plane{k}.npz") for k in planes]
+
+    # The whole day
+
+    def _report_inputs(self, product: Product) -> list[str]:
+        return self.products.report_inputs(product.owner)
+
+    def _report_settings(self, product: Product) -> list[Any]:
+        return [self.products.recorded(product.owner), self.products.report_settings(product.owner)]
+
+    def _nwb_inputs(self, product: Product) -> list[str]:
+        return [path for paths in nwb_sources(self.products, product.owner).values() for path in paths]
+
+    def _nwb_settings(self, product: Product) -> list[Any]:
+        return [nwb_settings(self._config["nwb"], product.owner)]

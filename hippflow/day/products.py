@@ -21,12 +21,20 @@ from hippflow.names import (
     spectrum_args,
     umaze_args,
 )
+from hippflow.nwb.sources import nwb_name, nwb_sources
 
 #: Behaviour in the maze, with the arguments of PyHipp's class, which are constants.
 UNITY = "unity_71bf.hkl"
 
 #: What suite2p says of the cells of a plane, beside its signals.
 SUITE2P = ("F", "Fneu", "spks", "stat", "iscell", "ops", "detect_outputs", "db", "settings")
+
+#: Blocks of the configuration that the report of a day does not show: they select, say where things are kept, or can
+#: hold an address that not everybody should read.
+_NOT_REPORTED = {"data", "staging", "subjects", "days", "sessions", "channels", "nwb", "notify", "archive", "budget"}
+
+#: Blocks of two-photon imaging, and those of everything; all others are of sessions.
+_OF_MOVIES, _OF_ALL = {"movie", "suite2p", "kmeans", "projections"}, {"results", "products", "cost", "cluster"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,37 @@ class Product:
     path: str
     owner: str
     channel: int | None = None
+
+
+def report_settings(config: dict[str, Any], sessions: bool = True, movies: bool = True) -> dict[str, Any]:
+    """Return the blocks of the configuration that the report of a day shows, or finds products by.
+
+    Keys are sorted: where a setting comes from, the command line or a file, is no reason to make a report again.
+
+    Parameters
+    ----------
+    config : dict
+        The complete configuration.
+    sessions, movies : bool
+        Whether the day has any; the settings of what it has not do not count.
+
+    Examples
+    --------
+    >>> report_settings({"umaze": {"min_obs": 1, "grid_steps": 40}, "data": "raw", "movie": {}}, movies=False)
+    {'umaze': {'grid_steps': 40, 'min_obs': 1}}
+    """
+    return _in_order(
+        {
+            name: block
+            for name, block in config.items()
+            if name not in _NOT_REPORTED and (name in _OF_ALL or (movies if name in _OF_MOVIES else sessions))
+        }
+    )
+
+
+def _in_order(value: Any) -> Any:
+    """Return dictionaries with their keys sorted, all the way down."""
+    return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -83,6 +122,10 @@ class Products:
         """Signal that each spectrum is of, by the hash in the spectrum's name."""
         block = self.config["freqspectrum"]
         return {argument_hash(spectrum_args(signal, block)): signal for signal in ("lfp", "highpass")}
+
+    def spectrum(self, signal: str) -> str:
+        """Return the file name of the spectrum of a signal, ``lfp`` or ``highpass``."""
+        return next(f"freqspectrum_{name}.hkl" for name, found in self.spectra.items() if found == signal)
 
     @cached_property
     def eyelink(self) -> str:
@@ -133,7 +176,7 @@ class Products:
         """Yield everything that is made of one channel in one session."""
         names = [("rplsplit", self.rplraw), ("rpllfp", self.rpllfp), ("rplhighpass", self.rplhighpass)]
         names += [("freqspectrum", f"freqspectrum_{spectrum}.hkl") for spectrum in self.spectra]
-        names.append(("spiketrain", "cells.csv"))
+        names += [("signal_quality", "quality.json"), ("spiketrain", "cells.csv")]
         names += [("placefield", "placefields.csv")] if "unity" in self.devices(session) else []
         for kind, name in names:
             yield Product(kind, self.path(session.path, session.channels[number], name), session.path, number)
@@ -146,6 +189,16 @@ class Products:
         for session in self.catalog.days[day]:
             if number in session.channels:
                 yield from self.of_channel(session, number)
+
+    def curation(self, day: str, number: int) -> str:
+        """Return the file in which a person may have curated one channel's units of a day."""
+        return self.path(day, f"mountains/channel{number:03d}", "curation.json")
+
+    def channel_reports(self, day: str) -> dict[str, list[str]]:
+        """Return what the table of a day's channels is made of: reports of signals, and units."""
+        found = [p for number in self.channels(day) for p in self.of_day_channel(day, number)]
+        quality = [product.path for product in found if product.kind == "signal_quality"]
+        return {"quality": quality, "units": [p.path for p in found if p.path.endswith("/units.csv")]}
 
     def of_recording(self, recording: Recording) -> Iterator[Product]:
         """Yield everything that is made of one two-photon recording."""
@@ -171,6 +224,20 @@ class Products:
             for day, sessions in self.catalog.days.items()
         }
 
+    def recorded(self, day: str) -> str:
+        """Return what was recorded on a day, as :meth:`hippflow.day.catalog.Catalog.from_json` reads it."""
+        recordings = tuple(found for found in self.catalog.recordings if found.day == day)
+        return Catalog(tuple(self.catalog.days[day]), recordings).to_json()
+
+    def report_settings(self, day: str) -> dict[str, Any]:
+        """Return what of the configuration the report of a day depends on."""
+        movies = any(found.day == day for found in self.catalog.recordings)
+        return report_settings(self.config, bool(self.catalog.days[day]), movies)
+
+    def report_inputs(self, day: str) -> list[str]:
+        """Return what the report of a day is made of: everything else but what is made beside it."""
+        return [product.path for product in self.of_day(day) if product.kind not in ("report", "nwb")]
+
     def of_day(self, day: str) -> Iterator[Product]:
         """Yield everything that is made of one day (``subject/day``)."""
         for recording in self.catalog.recordings:
@@ -183,3 +250,14 @@ class Products:
             yield Product("edfsplit", self.path(day, "missingData.csv"), day)
         for number in self.channels(day):
             yield from self.of_day_channel(day, number)
+        if self.channels(day) and self.config["channels"] == "all" and self.config["sessions"] == "all":
+            yield Product("channels", self.path(day, "channels.csv"), day)  # of a whole day, too
+        if self.config["channels"] == "all" and self.config["sessions"] == "all":  # a report is of a whole day
+            yield Product("report", self.path(day, "report.html"), day)
+        if self.makes_nwb(day):
+            yield Product("nwb", self.path(day, nwb_name(day)), day)
+
+    def makes_nwb(self, day: str) -> bool:
+        """Return whether a day gets an NWB file: where that is enabled, of whole days, with something to be in it."""
+        whole = self.config["channels"] == "all" and self.config["sessions"] == "all"
+        return self.config["nwb"]["enable"] and whole and bool(nwb_sources(self, day))

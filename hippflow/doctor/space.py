@@ -16,6 +16,9 @@ _WIDTH = {"float32": 4, "int16": 2}
 _SMALL: dict[str, tuple[int, int]] = {
     "rplparallel": (20_000, 100),
     "freqspectrum": (100_000, 0),
+    "signal_quality": (2_500, 0),
+    "channels": (50_000, 0),
+    "report": (5_000_000, 0),
     "sorting": (30_000, 500),
     "units": (5_000, 0),
     "spiketrain": (50_000, 1_000),
@@ -38,6 +41,9 @@ _IMAGE = {"movie": 320, "registration": 20, "suite2p": 10}
 
 #: Share of a plane's movie that each of the cells' signals takes.
 _TRACES = 0.01
+
+#: Bytes of an NWB file that are there in any case, and of a second of behaviour in it.
+_SMALL_FILE, _BEHAVIOUR = 500_000, 30_000
 
 
 class Sizes:
@@ -67,10 +73,25 @@ class Sizes:
             return _HEADER + round(session.seconds * rate * width)
         if product.kind in _IMAGE:
             return self._of_plane(product)
+        if product.kind == "nwb":
+            return self._of_nwb(product)
         fixed, rate = _SMALL[product.kind]
         if not rate:
             return fixed
         return fixed + round(rate * self._seconds(product.owner))
+
+    def _of_nwb(self, product: Product) -> int:
+        """Return the bytes of a day's NWB file: signals hardly get smaller by compression, behaviour does."""
+        config, catalog = self._products.config, self._products.catalog
+        width, wanted = _WIDTH[config["products"]["dtype"]], config["nwb"]["modalities"]
+        n_bytes = _SMALL_FILE
+        for session in catalog.days[product.owner]:
+            rate = config["rpllfp"]["resample_rate"] if "ephys" in wanted else 0.0
+            rate += session.sampling_rate if "raw" in wanted else 0.0
+            n_bytes += round(session.seconds * rate * width * len(session.channels))
+            n_bytes += round(session.seconds * _BEHAVIOUR) if "behaviour" in wanted else 0
+        movies = [r for r in catalog.recordings if r.day == product.owner and "imaging" in wanted]
+        return n_bytes + sum(round(3 * _TRACES * movie.n_bytes / movie.channels) for movie in movies)
 
     def _of_plane(self, product: Product) -> int:
         """Return the bytes of a movie's frames (2 a pixel), of its images, or of its cells."""

@@ -1,20 +1,16 @@
 """Quality of sorted units: metrics, and the labels good, multi-unit and noise.
 
-What this does: measures units with SpikeInterface's quality metrics, made repeatable
-(noise over the whole signal, not random chunks of it), and labels them.
+What this does: measures units with SpikeInterface's metrics of spikes, isolation and mean
+waveforms, made repeatable (:mod:`hippflow.ephys.metrics_analyzer`), and labels them.
 
 What it does not: sort, drop units, or write tables.
 """
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pandas as pd
 
-from hippflow.ephys.sorters import one_thread
-from hippflow.ephys.sorting import Sorting, noise_levels
+from hippflow.ephys.metrics_analyzer import compute_metrics, make_analyzer, quietly
+from hippflow.ephys.sorting import Sorting
 from hippflow.errors import SignalError
 
 #: Columns of the table of metrics, in order.
@@ -26,24 +22,39 @@ COLUMNS = (
     "isi_violations_ratio",
     "isi_violations_count",
     "isi_share",
+    "rp_contamination",
+    "rp_violations",
+    "sliding_rp_violation",
     "sd_ratio",
     "amplitude_median",
     "amplitude_cutoff",
+    "noise_cutoff",
+    "noise_ratio",
+    "amplitude_cv_median",
+    "amplitude_cv_range",
+    "firing_range",
     "isolation_distance",
     "l_ratio",
     "d_prime",
     "nn_hit_rate",
     "nn_miss_rate",
+    "silhouette",
+    "peak_to_trough_duration",
+    "main_to_next_extremum_duration",
+    "trough_half_width",
+    "peak_half_width",
+    "repolarization_slope",
+    "recovery_slope",
+    "num_positive_peaks",
+    "num_negative_peaks",
+    "peak_before_to_trough_ratio",
+    "peak_after_to_trough_ratio",
+    "main_peak_to_trough_ratio",
+    "waveform_baseline_flatness",
 )
 
 #: Columns that hold whole numbers.
-COUNTS = ("num_spikes", "isi_violations_count")
-
-#: Spikes per unit whose clips give the template and the principal components.
-CLIPS_PER_UNIT = 2000
-
-#: Principal components in which isolation is measured.
-COMPONENTS = 5
+COUNTS = ("num_spikes", "isi_violations_count", "rp_violations", "num_positive_peaks", "num_negative_peaks")
 
 
 def unit_metrics(
@@ -58,8 +69,8 @@ def unit_metrics(
 ) -> pd.DataFrame:
     """Measure the units of one channel.
 
-    Definitions are those of SpikeInterface's ``compute_quality_metrics``; amplitudes
-    are the signal at a spike's sample, with its sign.
+    Definitions are those of SpikeInterface's ``quality_metrics`` and ``template_metrics``;
+    amplitudes are the signal at a spike's sample, with its sign.
 
     Parameters
     ----------
@@ -81,7 +92,7 @@ def unit_metrics(
     Returns
     -------
     pandas.DataFrame
-        One row per unit (index ``unit``, 1..K), columns :data:`COLUMNS`:
+        One row per unit with spikes (index ``unit``, ascending), columns :data:`COLUMNS`, of which:
 
         ``snr``
             Largest absolute value of the mean waveform over the noise level
@@ -90,13 +101,21 @@ def unit_metrics(
             Estimated share of contaminating spikes, and intervals below `isi_ms`.
         ``isi_share``
             Intervals below `isi_ms`, as a share of all intervals.
+        ``rp_contamination``, ``rp_violations``
+            The estimate of Llobet et al. 2022 with the same two periods.
+        ``sliding_rp_violation``
+            Smallest contamination that can be excluded at 90 %, over refractory periods from `censored_ms`.
         ``sd_ratio``
             Standard deviation of the amplitudes over that of the signal without the unit:
             1 for a whole unit, less for one that the threshold cut.
         ``amplitude_cutoff``
             Estimated share of spikes below the threshold; NaN below 500 spikes.
-        ``isolation_distance``, ``l_ratio``, ``d_prime``, ``nn_hit_rate``, ``nn_miss_rate``
+        ``noise_cutoff``, ``noise_ratio``
+            How many spikes there are near the threshold, compared with the largest ones and with the most common.
+        ``isolation_distance``, ``l_ratio``, ``d_prime``, ``nn_hit_rate``, ``nn_miss_rate``, ``silhouette``
             Isolation from the other units; NaN for a single one, or one with too few spikes.
+        ``peak_to_trough_duration`` and all that follow
+            Of the mean waveform, in s, uV/s and ratios; NaN where it has no such peak.
 
     Raises
     ------
@@ -108,7 +127,7 @@ def unit_metrics(
     >>> nothing = np.empty(0, np.int64)
     >>> silent = Sorting(nothing, nothing, np.empty((0, 2), np.int64), 1.0, 4.0)
     >>> unit_metrics(np.zeros(30000), 30000, silent).shape
-    (0, 15)
+    (0, 36)
     """
     x = np.asarray(x, np.float32)
     if not sorting.n_units:
@@ -117,22 +136,11 @@ def unit_metrics(
     if sorting.samples[0] < 0 or sorting.samples[-1] >= len(x):
         raise SignalError(f"spikes up to sample {sorting.samples[-1]}, but the signal has {len(x)}")
     presence_bin_s = min(presence_bin_s, len(x) / sampling_rate / 10)
-    parameters = {
-        "presence_ratio": {"bin_duration_s": presence_bin_s},
-        "isi_violation": {"isi_threshold_ms": isi_ms, "min_isi_ms": min(censored_ms, isi_ms / 2)},
-        "nearest_neighbor": {"max_spikes": CLIPS_PER_UNIT, "n_neighbors": 5},
-    }
-    # small units make SpikeInterface warn of every NaN that it puts into the table
-    quiet = contextlib.redirect_stderr(io.StringIO())
-    with warnings.catch_warnings(), np.errstate(all="ignore"), quiet, one_thread(seed):
-        warnings.simplefilter("ignore")
-        analyzer = _analyzer(x, sampling_rate, sorting, seed)
-        names = ["num_spikes", "firing_rate", "presence_ratio", "snr", "isi_violation", "sd_ratio"]
-        names += ["amplitude_median", "amplitude_cutoff"]
-        if sorting.n_units > 1:
-            names += ["mahalanobis", "d_prime", "nearest_neighbor"]
-        analyzer.compute("quality_metrics", metric_names=names, metric_params=parameters, n_jobs=1, progress_bar=False)
-        table = analyzer.get_extension("quality_metrics").get_data()
+    with quietly(seed):
+        analyzer = make_analyzer(x, sampling_rate, sorting, seed)
+        compute_metrics(analyzer, isi_ms=isi_ms, censored_ms=censored_ms, presence_bin_s=presence_bin_s)
+        tables = [analyzer.get_extension(name).get_data() for name in ("quality_metrics", "template_metrics")]
+    table = pd.concat(tables, axis=1)
     table.index = pd.Index(table.index.astype("int64"), name="unit")
     table["isi_share"] = [
         _isi_share(sorting.samples[sorting.labels == unit], isi_ms * sampling_rate / 1000) for unit in table.index
@@ -182,37 +190,6 @@ def quality_labels(
     several = metrics["isi_share"] > max_isi_share
     labels = np.where(noise, "noise", np.where(several, "multi-unit", "good"))
     return pd.Series(labels, index=metrics.index, name="quality", dtype="str")
-
-
-def _analyzer(x: np.ndarray, sampling_rate: float, sorting: Sorting, seed: int):
-    """Return a SortingAnalyzer with the extensions that the metrics read."""
-    from spikeinterface.core import NumpyRecording, NumpySorting, create_sorting_analyzer
-
-    recording = NumpyRecording([x[:, None]], sampling_rate)
-    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
-    recording.set_channel_gains(1.0)
-    recording.set_channel_offsets(0.0)
-    # SpikeInterface takes what it finds here, and random chunks, unseeded, where it finds nothing
-    std, mad = noise_levels(x, sorting.masked)
-    recording.set_property("noise_level_std_scaled", [std])
-    recording.set_property("noise_level_mad_scaled", [mad or std])
-    units = NumpySorting.from_samples_and_labels(
-        [sorting.samples], [sorting.labels], sampling_rate, unit_ids=np.arange(1, sorting.n_units + 1)
-    )
-    analyzer = create_sorting_analyzer(units, recording, format="memory", sparse=False, return_in_uV=True, seed=seed)
-    analyzer.compute(
-        {
-            "random_spikes": {"max_spikes_per_unit": CLIPS_PER_UNIT, "seed": seed},
-            "waveforms": {"ms_before": 1.0, "ms_after": 1.5},
-            "templates": {},
-            "noise_levels": {},
-            "spike_amplitudes": {},
-            **({"principal_components": {"n_components": COMPONENTS}} if sorting.n_units > 1 else {}),
-        },
-        n_jobs=1,
-        progress_bar=False,
-    )
-    return analyzer
 
 
 def _isi_share(samples: np.ndarray, shortest: float) -> float:

@@ -123,8 +123,8 @@ class _Judge:
         return self._times[path]
 
     def _settings_of(self, product: Product) -> list[str]:
-        # settings are the same for all products of a rule but for these two
-        key = product.kind if product.kind not in ("freqspectrum", "edfsplit") else product.path
+        # settings are the same for all products of a rule but for these
+        key = product.kind if product.kind not in ("freqspectrum", "edfsplit", "report", "nwb") else product.path
         if key not in self._settings:
             self._settings[key] = sorted(map(repr, self._dependencies.settings(product)))
         return self._settings[key]
@@ -167,9 +167,11 @@ class _Judge:
 
 #: Rules in the order in which products are made from each other.
 _ORDER = [
-    "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain",
+    "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "signal_quality",
+    "sorting", "units", "spiketrain",
     "unity", "edfsplit", "aligned", "raycast", "umaze", "placefield",
     "movie", "registration", "suite2p", "kmeans", "figure5", "projections",
+    "channels", "report", "nwb",
 ]  # fmt: skip
 
 

@@ -27,8 +27,8 @@ from hippflow.runs.planned import PlannedJob, planned_jobs
 
 __all__ = ["Job", "PlannedJob", "Run", "last_run", "last_words", "list_runs", "planned_jobs", "read_run", "to_dict"]
 
-#: A line with which a job ends that did not succeed, after the time of day.
-_ERROR = re.compile(r"^[\d:]* ?(\w*(?:Error|Exception|Interrupt): .*)$", re.MULTILINE)
+#: A line with which a job ends that did not succeed, after the time of day; in a traceback with the error's module.
+_ERROR = re.compile(r"^[\d:]* ?(?:\w+\.)*(\w*(?:Error|Exception|Interrupt): .*)$", re.MULTILINE)
 
 #: Bytes of a log's end that are looked at, and the lines of it that are kept.
 _TAIL, _N_LINES = 1 << 16, 5

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hippflow.ephys.clock import sample_times
+from hippflow.ephys.curation import apply_merges, merges_of
 from hippflow.ephys.sessions import split_by_session
 from hippflow.io.atomic import whole_file
 from hippflow.io.products import base_fields, write_product
@@ -46,7 +47,7 @@ def make_spiketrains(
     Parameters
     ----------
     firings, units : path
-        Sorting of the channel over the day, and its units' quality.
+        Sorting of the channel over the day, and its units' quality and what they were merged from.
     highpass : path
         The session's high-pass signal, which knows its clock.
     cells : path
@@ -55,7 +56,8 @@ def make_spiketrains(
         Units that become cells.
     """
     sorting, fields = read_sorting(firings)
-    quality = pd.read_csv(units, index_col="unit")["quality"]
+    table = pd.read_csv(units, index_col="unit", dtype={"merged": str})
+    sorting, quality = apply_merges(sorting, merges_of(table)), table["quality"]
     session = session_name(highpass)
     trains = split_by_session(sorting.samples, sorting.labels, fields["sessionLengths"])[
         fields["sessions"].index(session)

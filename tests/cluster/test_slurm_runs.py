@@ -17,9 +17,14 @@ SLURM = ("--profile", "slurm", "--seconds-between-status-checks", "1")
 BLOCKS = ("--group-components", "channels=2", "block=1000000")
 BUCKET = ("--config", "data=s3://hippflow-demo")
 
+#: What is made when all channels of a day, or the day itself, are done.
+LATER = ("Place fields", "Table of", "Report of")
+
 
 def products(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in (folder / DAY).rglob("*") if path.is_file()}
+    """All but the report, which has how long every job took."""
+    files = [path for path in (folder / DAY).rglob("*") if path.is_file() and path.name != "report.html"]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +53,20 @@ def test_a_dry_run_shows_all_of_it(on_slurm, finished):
 
 
 def test_channels_share_jobs(on_slurm):
-    """Copies, sessions, a split of each session, two blocks of channels, and their place fields, each once."""
-    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 8
+    """Copies, sessions, a split of each session, two blocks of channels, their place fields, table and report, once."""
+    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 9
 
 
-def test_a_day_of_110_channels_is_31_slurm_jobs(workflow):
-    """14 blocks of channels, their place fields, sessions, two splits; one more stages a bucket's files."""
+def test_a_day_of_110_channels_is_32_slurm_jobs(workflow):
+    """14 blocks of channels, their place fields, sessions, table with report, two splits; one more stages raw files."""
     write_demo_day(workflow.folder / "data", channels=110, seconds=2)
     planned = workflow.run("-n", *SLURM)
     groups = re.findall(r"Group job (\S+) ", planned.output)
-    assert len(groups) == len(set(groups)) == 29
+    assert len(groups) == len(set(groups)) == 30
     members = [line for line in planned.output.splitlines() if re.match(r" +Job \d+: ", line)]
     alone = [line for line in planned.output.splitlines() if re.match(r"Job \d+: Raw signals", line)]
-    of_sessions = ["rplparallel"] * 2 + ["unity", "edfsplit", "aligned", "raycast", "umaze"]
-    assert (len(members), len(alone)) == (110 * 13 + len(of_sessions), 2)
+    of_day = ["rplparallel"] * 2 + ["unity", "edfsplit", "aligned", "raycast", "umaze", "channels", "report"]
+    assert (len(members), len(alone)) == (110 * 15 + len(of_day), 2)
 
 
 @pytest.mark.parametrize("target", ["day/20181105", "channel/20181105/034"])
@@ -112,8 +117,8 @@ def test_one_channel_that_fails_is_named_and_alone(workflow, finished, slurm):
     assert missing
     assert {"034" in str(path) for path in missing} == {True}
     again = workflow.run(*SLURM, environment=slurm.environment)
-    # place fields are a stage of their own, which a block with a failed channel does not reach
-    assert {"034" in job for job in again.jobs if not job.startswith("Place fields")} == {True}
+    # these are stages of their own, which a block with a failed channel does not reach
+    assert {"034" in job for job in again.jobs if not job.startswith(LATER)} == {True}
     assert products(workflow.folder) == products(finished.folder)
 
 

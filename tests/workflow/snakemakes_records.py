@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from hippflow.cost.observations import base_rule
 from hippflow.day.catalog import build_catalog
 from hippflow.day.config import load_schema, read_config
 from hippflow.day.dependencies import Dependencies
@@ -26,7 +27,7 @@ def check_dependencies(products):
             code = urlsafe_b64encode(product.path.encode()).decode()
             assert len(code) < 255
             record = json.loads(Path(".snakemake/metadata", code).read_text())
-            assert record["rule"].split("_")[0] == product.kind
+            assert base_rule(record["rule"]) == product.kind
             assert sorted(record["input"]) == sorted(dependencies.inputs(product)), product
             assert record["params"] == sorted(map(repr, dependencies.settings(product))), product
             kinds.add(product.kind)

@@ -16,8 +16,8 @@ from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_n
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = {"all", "rplparallel", "rplsplit", "rpllfp", "rplhighpass", "freqspectrum", "sorting", "units", "spiketrain"}
-RULES |= {"unity", "edfsplit", "aligned", "raycast", "umaze", "placefield"}
-RULES |= {"movie", "registration", "suite2p", "kmeans", "figure5", "projections"}
+RULES |= {"signal_quality", "channels", "unity", "edfsplit", "aligned", "raycast", "umaze", "placefield"}
+RULES |= {"movie", "registration", "suite2p", "kmeans", "figure5", "projections", "report"}
 
 #: A third of a usual experiment, whose 67000 jobs take two minutes to list.
 N_DAYS = 6
@@ -57,7 +57,7 @@ def test_the_rules_are_clean(workflow):
 
 def test_every_rule_has_the_same_keys_in_the_same_order():
     order = ["input", "output", "params", "log", "benchmark", "threads", "resources", "message", "script"]
-    for file in ("staging", "ripple", "sorting", "behaviour"):
+    for file in ("staging", "ripple", "sorting", "quality", "behaviour", "report", "nwb"):
         text = (REPOSITORY / f"rules/{file}.smk").read_text()
         rules = re.split(r"^ *rule(?: \w+)?:\n", text, flags=re.MULTILINE)[1:]
         assert rules
@@ -138,17 +138,20 @@ def test_a_dry_run_lists_every_job_of_many_days_and_reads_no_signal(workflow, tr
         "rpllfp": 2 * channels,
         "rplhighpass": 2 * channels,
         "freqspectrum": 4 * channels,
+        "signal_quality": 2 * channels,
         "sorting": channels,
         "units": channels,
         "spiketrain": 2 * channels,
+        "channels": N_DAYS,
+        "report": N_DAYS,
         "all": 1,
-        "total": 2 * sessions + 12 * channels + 1,
+        "total": 2 * sessions + 14 * channels + 2 * N_DAYS + 1,
     }
 
 
 def test_one_day_of_a_tree_of_headers_is_listed_channel_by_channel(workflow, tree_of_headers):
     jobs = workflow.plan("--config", f"data={tree_of_headers}", "days=20181105")
-    assert len(jobs) == 2 * 2 + 12 * 124
+    assert len(jobs) == 2 * 2 + 14 * 124 + 2
     for number in range(1, 125):
         folder = f"array{(number - 1) // 32 + 1:02d}/channel{number:03d}"
         assert f"LFP of picasso/20181105/session01/{folder}" in jobs

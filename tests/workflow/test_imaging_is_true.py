@@ -35,6 +35,11 @@ MOVIE, GIFS = [f"Movie of {RECORDING}"], [f"Animated projections of {RECORDING}"
 MOTION, CELLS, CLUSTERS, FIGURES = (of(name) for name in ("Motion", "Cells", "Clusters", "Figure"))
 
 
+def with_report(jobs):
+    """Some jobs in order, with the report of the day that follows from them."""
+    return sorted([*jobs, "Report of zebrafish/20220104"])
+
+
 @pytest.fixture(scope="module")
 def imaged(new_workflow):
     """Two planes of 900 frames, processed to the end. Tests leave its products as they are."""
@@ -54,14 +59,14 @@ def copy(imaged, workflow):
 
 
 def test_the_first_run_makes_everything_once(imaged):
-    assert imaged.first_run.jobs == sorted(MOVIE + GIFS + MOTION + CELLS + CLUSTERS + FIGURES)
+    assert imaged.first_run.jobs == with_report(MOVIE + GIFS + MOTION + CELLS + CLUSTERS + FIGURES)
     assert imaged.plan(*configure(imaged.folder)) == []
 
 
 def test_every_product_is_made_of_what_snakemake_recorded(imaged, monkeypatch):
     monkeypatch.chdir(imaged.folder)
     configure(imaged.folder)
-    kinds = {"movie", "registration", "suite2p", "kmeans", "figure5", "projections"}
+    kinds = {"movie", "registration", "suite2p", "kmeans", "figure5", "projections", "report"}
     assert check_dependencies(products_of("settings.yaml")) == kinds
 
 
@@ -112,11 +117,14 @@ def test_movie_and_projections_are_those_of_the_files(imaged):
         ({"kmeans": {"clusters": 3}}, CLUSTERS + FIGURES),
         ({"projections": {"axis": "time"}}, GIFS),
         ({"movie": {"missing_files": "allow"}}, []),
-        ({"rpllfp": {"order": 4}}, []),
     ],
 )
 def test_a_changed_setting_makes_what_depends_on_it(imaged, blocks, jobs):
-    assert imaged.plan(*configure(imaged.folder, **blocks)) == sorted(jobs)
+    assert imaged.plan(*configure(imaged.folder, **blocks)) == with_report(jobs)
+
+
+def test_a_setting_of_days_with_sessions_makes_nothing_anew(imaged):
+    assert imaged.plan(*configure(imaged.folder, rpllfp={"order": 4})) == []
 
 
 @pytest.mark.parametrize(
@@ -129,12 +137,12 @@ def test_a_changed_setting_makes_what_depends_on_it(imaged, blocks, jobs):
 )
 def test_a_deleted_product_is_made_again_and_what_depends_on_it(copy, product, jobs):
     (copy.folder / "results" / RECORDING / product).unlink()
-    assert copy.plan(*configure(copy.folder)) == sorted(jobs)
+    assert copy.plan(*configure(copy.folder)) == with_report(jobs)
 
 
 def test_a_changed_file_makes_the_recording_anew(copy):
     next((copy.folder / "data" / RECORDING).glob("*.tif")).touch()
-    assert copy.plan(*configure(copy.folder)) == sorted(MOVIE + GIFS + MOTION + CELLS + CLUSTERS + FIGURES)
+    assert copy.plan(*configure(copy.folder)) == with_report(MOVIE + GIFS + MOTION + CELLS + CLUSTERS + FIGURES)
 
 
 def test_one_plane_or_one_day_is_a_target(workflow, imaged):
@@ -150,7 +158,7 @@ def test_a_curated_label_makes_the_clusters_anew(copy):
     labels = np.load(path)
     labels[np.flatnonzero(labels[:, 0])[0], 0] = 0
     np.save(path, labels)
-    assert copy.plan(*configure(copy.folder)) == sorted(of("Clusters", [0]) + of("Figure", [0]))
+    assert copy.plan(*configure(copy.folder)) == with_report(of("Clusters", [0]) + of("Figure", [0]))
 
 
 def test_a_movie_without_cells_is_said_so_and_no_traceback(copy):

@@ -19,7 +19,13 @@ def highpass(*channels, sessions=SESSIONS):
 
 
 def spectra(*channels, sessions=SESSIONS, each=2):
-    return [f"Amplitude spectrum of {DAY}/{s}/{FOLDERS[c]}" for c in channels for s in sessions] * each
+    """Amplitude spectra, and the signals' quality, for which they are."""
+    jobs = [f"Amplitude spectrum of {DAY}/{s}/{FOLDERS[c]}" for c in channels for s in sessions] * each
+    return jobs + quality(*channels, sessions=sessions)
+
+
+def quality(*channels, sessions=SESSIONS):
+    return [f"Signal quality of {DAY}/{s}/{FOLDERS[c]}" for c in channels for s in sessions]
 
 
 def sorting(*channels):
@@ -56,6 +62,12 @@ GAZE = f"What the animal looked at in {DAY}/session01"
 BEHAVIOUR = [MAZE_LOG, *FOLLOWING, GAZE]
 
 
+def with_day(jobs):
+    """Some jobs in order, with those on the day as a whole that follow from them."""
+    table = any(job.startswith(("Units of", "Signal quality of")) for job in jobs)
+    return sorted([*jobs, *([f"Table of the channels of {DAY}"] if table else []), f"Report of {DAY}"])
+
+
 def of_channel(*channels):
     """All jobs on some channels but the splitting of the recording."""
     jobs = lfp(*channels) + highpass(*channels) + spectra(*channels)
@@ -73,7 +85,7 @@ def done(finished, tmp_path):
 
 def test_the_first_run_makes_everything_once(finished):
     expected = of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS) + BEHAVIOUR
-    assert finished.first_run.jobs == sorted(expected)
+    assert finished.first_run.jobs == with_day(expected)
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -100,7 +112,7 @@ def test_a_second_run_has_nothing_to_do(finished):
 )
 def test_a_deleted_product_is_made_again_and_what_depends_on_it(done, deleted, jobs):
     done.product(deleted).unlink()
-    assert done.plan() == sorted(jobs)
+    assert done.plan() == with_day(jobs)
 
 
 def test_a_deleted_raw_signal_is_split_out_alone(done):
@@ -111,8 +123,8 @@ def test_a_deleted_raw_signal_is_split_out_alone(done):
     session = ["session01"]
     expected = raw("session01") + lfp(34, sessions=session) + highpass(34, sessions=session)
     expected += spectra(34, sessions=session) + sorting(34) + units(34) + cells(34)
-    assert done.plan() == sorted(expected)
-    assert done.run().jobs == sorted(expected)
+    assert done.plan() == with_day(expected)
+    assert done.run().jobs == with_day(expected)
     assert [path.stat().st_mtime_ns for path in others] == before
     assert done.plan() == []
 
@@ -129,6 +141,7 @@ def test_a_deleted_raw_signal_is_split_out_alone(done):
         ('sorting={"detect_threshold": 5}', sorting(*FOLDERS) + units(*FOLDERS) + cells(*FOLDERS)),
         ('units={"min_snr": 5}', units(*FOLDERS) + cells(*FOLDERS)),
         ("spiketrain={cells: no-noise}", cells(*FOLDERS)),
+        ('quality={"max_noise_uv": 20}', quality(*FOLDERS)),
         ("rplparallel={unfinished_trial: drop}", markers(*SESSIONS) + BEHAVIOUR + places(*FOLDERS)),
         ("raycast={radius: 10}", [GAZE]),
         ("placefield={seed: 1}", places(*FOLDERS)),
@@ -136,7 +149,7 @@ def test_a_deleted_raw_signal_is_split_out_alone(done):
     ],
 )
 def test_a_changed_parameter_reruns_what_depends_on_it(finished, change, jobs):
-    assert finished.plan("--config", change) == sorted(jobs)
+    assert finished.plan("--config", change) == with_day(jobs)
 
 
 def test_a_changed_recording_reruns_its_session(done):
@@ -146,7 +159,7 @@ def test_a_changed_recording_reruns_its_session(done):
     eye = ["sessioneye"]
     expected = raw("sessioneye") + lfp(*FOLDERS, sessions=eye) + highpass(*FOLDERS, sessions=eye)
     expected += spectra(*FOLDERS, sessions=eye) + sorting(*FOLDERS) + units(*FOLDERS) + cells(*FOLDERS)
-    assert done.plan() == sorted(expected)
+    assert done.plan() == with_day(expected)
 
 
 def test_a_changed_nev_reruns_the_markers_and_what_is_found_by_them(done):
@@ -158,7 +171,7 @@ def test_a_changed_nev_reruns_the_markers_and_what_is_found_by_them(done):
     content[76:80] = b"note"  # in the header's comment
     path.write_bytes(content)
     os.utime(path, (later, later))
-    assert done.plan() == sorted([*markers("sessioneye"), *FOLLOWING, GAZE, *places(*FOLDERS)])
+    assert done.plan() == with_day([*markers("sessioneye"), *FOLLOWING, GAZE, *places(*FOLDERS)])
 
 
 def test_one_channel_is_a_target(workflow, finished):
@@ -170,8 +183,8 @@ def test_one_channel_is_a_target(workflow, finished):
 def test_one_day_is_a_target(workflow, finished):
     for day in ("20181105", "20181106"):
         shutil.copytree(finished.folder / f"data/{DAY}", workflow.folder / f"data/picasso/{day}")
-    expected = of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS) + BEHAVIOUR
-    assert workflow.plan("day/20181105") == sorted(expected)
+    expected = with_day(of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS) + BEHAVIOUR)
+    assert workflow.plan("day/20181105") == expected
     assert len(workflow.plan()) == 2 * len(expected)
 
 
@@ -193,7 +206,7 @@ def test_a_widened_run_makes_only_what_is_new(workflow, finished):
     workflow.run("--config", "channels=9")
     assert not workflow.product(f"session01/{FOLDERS[34]}").exists()
     expected = raw(*SESSIONS) + of_channel(34, 120)
-    assert workflow.plan() == sorted(expected)
+    assert workflow.plan() == with_day(expected)
     workflow.run("--config", "channels=[9, 34]")
-    assert workflow.plan() == sorted(raw(*SESSIONS) + of_channel(120))
+    assert workflow.plan() == with_day(raw(*SESSIONS) + of_channel(120))
     assert workflow.plan("channel/20181105/009") == []

@@ -25,6 +25,7 @@ def with_data(workflow, finished):
 def test_two_runs_make_the_same_bytes(with_data, finished):
     with_data.run("channel/20181105/034", "day/20181105")
     products = sorted(path for path in (finished.folder / "results/picasso").rglob("*") if path.is_file())
+    products.remove(finished.product("report.html"))  # it has how long every job took
     assert len(products) > 30
     for path in products:
         twin = with_data.folder / path.relative_to(finished.folder)
@@ -67,7 +68,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(with_data, finished):
     with_data.run("--unlock")
     with_data.run()
     for path in (finished.folder / "results/picasso").rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.name != "report.html":  # that has how long every job took
             twin = with_data.folder / path.relative_to(finished.folder)
             assert twin.read_bytes() == path.read_bytes(), path
     assert with_data.plan() == []

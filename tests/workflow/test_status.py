@@ -126,7 +126,7 @@ def test_every_command_makes_what_it_is_printed_for(copy):
     (copy.folder / f"results/{DAY}/session01/raycast.json").unlink()
     report = json.loads(status("--json"))
     commands = {group["rule"]: group["command"] for group in report["groups"] if group["command"]}
-    assert set(commands) == {"spiketrain", "placefield", "raycast"}
+    assert set(commands) == {"spiketrain", "placefield", "raycast", "report"}
     assert commands["spiketrain"].endswith(" channel/20181105/034")
     assert commands["raycast"].endswith(f" results/{DAY}/session01/raycast.json")
     targets = report["commands"][DAY].split()[report["commands"][DAY].split().index("snakemake") + 1 :]

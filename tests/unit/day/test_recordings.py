@@ -139,9 +139,23 @@ def test_products_of_a_recording_are_those_of_every_plane(tmp_path):
     names = {product.path.removeprefix(f"{tmp_path}/results/{RECORDING}/") for product in products}
     assert {"movie/plane0.bin", "movie/plane1.npz", "suite2p/plane1/iscell.npy", "kmeans/plane0/figure5.pdf"} < names
     assert {"projections/maximum.gif", "projections/standard_deviation.gif"} < names
-    assert len(names) == len(products) == 1 + 2 * (2 + 2 + 9 + 2 + 2) + 2
+    assert len(names) == len(products) == 1 + 2 * (2 + 2 + 9 + 2 + 2) + 2 + 1  # the last is the day's report
 
 
 def test_eye_data_are_named_by_the_screen(tmp_path):
     assert Products(config(tmp_path), Catalog(())).eyelink == "eyelink_24d5.hkl"
     assert Products(config(tmp_path, screen=[1024, 768]), Catalog(())).eyelink != "eyelink_24d5.hkl"
+
+
+def test_a_report_is_of_a_whole_day_and_of_all_else_that_is_made_of_it(tmp_path):
+    write(tmp_path, "a.tif", shape=(12, 20, 30))
+    settings = config(tmp_path)
+    products = Products(settings, build_catalog(settings))
+    made = [product.path for product in products.of_day("zebrafish/20220104")]
+    assert [*products.report_inputs("zebrafish/20220104"), f"{tmp_path}/results/zebrafish/20220104/report.html"] == made
+    narrowed = Products(settings | {"channels": [9]}, products.catalog)
+    assert [product.path for product in narrowed.of_day("zebrafish/20220104")] == made[:-1]
+    assert Catalog.from_json(products.recorded("zebrafish/20220104")) == products.catalog
+    shown = products.report_settings("zebrafish/20220104")
+    assert {"suite2p", "kmeans", "cost"} < set(shown)
+    assert not {"rpllfp", "notify", "archive", "data"} & set(shown)  # of other days, or nobody's business

@@ -1,6 +1,7 @@
 """sorting, units and spiketrain: on the demo day against its truth, and on spikes put by hand at the edges."""
 
 import inspect
+import json
 from pathlib import Path
 
 import hickle
@@ -11,7 +12,7 @@ import yaml
 
 from hippflow.ephys.metrics import COLUMNS
 from hippflow.ephys.sorting import sort_spikes
-from hippflow.errors import SortingError
+from hippflow.errors import FormatError, SortingError
 from hippflow.io.products import read_product, write_product
 from hippflow.io.signals import write_signal
 from hippflow.steps.sorting import make_sorting, read_day_signal, read_sorting, session_name
@@ -22,6 +23,7 @@ CONFIG = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
 SESSIONS = ("session01", "sessioneye")
 LENGTHS = [240_000, 120_000]
 FILES = ("firings.hkl", "units.csv", "metrics.csv", "templates.hkl")
+DECISIONS = ["quality", "automatic_quality", "curated", "merged"]
 CELL_COLUMNS = ["cell", "unit", "quality", "num_spikes", "firing_rate", "spiketrain"]
 
 
@@ -81,7 +83,9 @@ def test_tables_of_units(day):
     folder = day / "mountains/channel034"
     units, metrics = (pd.read_csv(folder / name, index_col="unit") for name in ("units.csv", "metrics.csv"))
     counts = ["num_spikes_session01", "num_spikes_sessioneye"]
-    assert units.columns.tolist() == ["quality", "snr", "firing_rate", "num_spikes", *counts]
+    assert units.columns.tolist() == [*DECISIONS, "snr", "firing_rate", "num_spikes", *counts]
+    assert (units["quality"] == units["automatic_quality"]).all()
+    assert not units["curated"].any() and units["merged"].isna().all()
     assert metrics.columns.tolist() == list(COLUMNS)
     assert units.index.tolist() == metrics.index.tolist() == list(range(1, len(units) + 1))
     assert set(units["quality"]) <= {"good", "multi-unit", "noise"}
@@ -167,6 +171,47 @@ def add_highpass(root, session, n_samples, rate=30_000.0, segments=None, value=0
     with write_signal(path, {"analogInfo": info}, n_samples) as writer:
         writer.write(np.full(n_samples, value))
     return str(path)
+
+
+def test_a_curation_is_honoured_from_units_to_cells(day, short_day_results, tmp_path):
+    """Unit 2 joins unit 1 by a file as spikeinterface-gui writes it, and both are called multi-unit."""
+    firings = day / "mountains/channel034/firings.hkl"
+    labels = hickle.load(firings)["labels"]
+    found = np.unique(labels).tolist()
+    content = {"format_version": "2", "unit_ids": found, "merges": [{"unit_ids": [1, 2]}], "removed": found[2:]}
+    content["manual_labels"] = [{"unit_id": 2, "labels": {"quality": ["MUA"]}}]
+    curation, units, metrics, templates = (tmp_path / name for name in ("curation.json", *FILES[1:]))
+    curation.write_text(json.dumps(content))
+    highpass = [str(short_day_results / session / "array02/channel034/rplhighpass_b59f.hkl") for session in SESSIONS]
+    make_units(highpass, firings, units, metrics, templates, curation, **CONFIG["units"])
+    table = pd.read_csv(units, index_col="unit", keep_default_na=False)
+    assert table.index.tolist() == pd.read_csv(metrics)["unit"].tolist() == [1, *found[2:]]
+    assert table.loc[1, ["quality", "curated", "merged"]].tolist() == ["multi-unit", True, "1 2"]
+    assert (table.loc[found[2:], "quality"] == "noise").all() and table["curated"].all()
+    assert table.loc[1, "num_spikes"] == (labels <= 2).sum()
+    before, after = hickle.load(day / "mountains/channel034/templates.hkl"), hickle.load(templates)
+    counts = np.bincount(labels)[1:3]
+    np.testing.assert_allclose(after[0, :, 0], before[0, :, :2] @ counts / counts.sum(), atol=1e-3)
+    cells = tmp_path / "cells.csv"
+    make_spiketrains(firings, units, highpass[1], cells, selection="all")
+    trains = [hickle.load(day / f"sessioneye/array02/channel034/cell0{unit}/spiketrain_d41d.hkl")["spiketimes"][0]
+              for unit in (1, 2) if (day / f"sessioneye/array02/channel034/cell0{unit}").exists()]  # fmt: skip
+    joined = hickle.load(tmp_path / "cell01/spiketrain_d41d.hkl")["spiketimes"][0]
+    np.testing.assert_array_equal(joined, np.sort(np.concatenate(trains)))
+    assert pd.read_csv(cells)["quality"][0] == "multi-unit"
+    assert not (tmp_path / "cell02").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{labels: good}", "expected JSON, found"), ('{"merges": [[1, 99]]}', "units of the sorting .* found unit 99")],
+)
+def test_a_curation_that_cannot_be_meant_is_refused_before_anything_is_read(day, tmp_path, text, message):
+    (tmp_path / "curation.json").write_text(text)
+    firings, curation = day / "mountains/channel034/firings.hkl", tmp_path / "curation.json"
+    with pytest.raises(FormatError, match=f"curation.json: .*{message}"):
+        make_units(["missing"], firings, *(tmp_path / name for name in FILES[1:]), curation, **CONFIG["units"])
+    assert [path.name for path in tmp_path.iterdir()] == ["curation.json"]
 
 
 def add_sorting(root, spikes, lengths, qualities, sessions=SESSIONS):
