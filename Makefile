@@ -24,7 +24,6 @@ BIN := .venv/bin
 	@touch $@
 	@echo "Setting up .venv: done."
 
-# In a minute no bin of the maze is visited often: a single visit counts.
 # A bucket's run has folders of its own, so that the two do not replace each other's products.
 ifeq ($(DATA),s3)
 DEMO := demo/s3
@@ -37,11 +36,12 @@ endif
 
 demo: .venv/complete
 	@test -f demo/data/zebrafish/20220104/truth.json || $(BIN)/hippflow demo demo/data
-	@$(SERVE) env PATH="$(CURDIR)/$(BIN):$$PATH" sh -ec 'for command in "$$@"; do $$command --config $(DEMO_CONFIG) "umaze={min_obs: 1}" "suite2p={fs: 2, tau: 1.8}"; done' \
+	@$(SERVE) env PATH="$(CURDIR)/$(BIN):$$PATH" sh -ec 'for command in "$$@"; do $$command --configfile resources/demo.yaml --config $(DEMO_CONFIG); done' \
 	  demo "snakemake --cores $(CORES) --quiet reason" "hippflow cost" "hippflow status"
 	@echo
 	@echo "Done. Look at:"
 	@echo "  $(DEMO)/results/picasso/20181105/report.html         the day on one page: open it in a browser"
+	@echo "                                picasso_20181105.nwb  and in one NWB file, for pynwb, pynapple and others"
 	@echo "  $(DEMO)/results/picasso/20181105/                    the day's products (docs/products.md says what is in them)"
 	@echo "  $(DEMO)/results/picasso/20181105/mountains/          the units of every channel: units.csv, metrics.csv"
 	@echo "  $(DEMO)/results/picasso/20181105/session01/          alignment.png; what the animal looked at, where it was"
@@ -67,7 +67,7 @@ check: .venv/complete
 # Needs Graphviz (apt install graphviz); the picture is in the repository.
 rulegraph: .venv/complete
 	@test -f demo/data/zebrafish/20220104/truth.json || $(BIN)/hippflow demo demo/data
-	@$(BIN)/snakemake --rulegraph --config data=demo/data results=demo/results 'suite2p={fs: 2, tau: 1.8}' 2>/dev/null \
+	@$(BIN)/snakemake --rulegraph --configfile resources/demo.yaml --config data=demo/data results=demo/results 2>/dev/null \
 	  | tred 2>/dev/null | dot -Tsvg -Grankdir=LR -Nfontname=Helvetica -Gbgcolor=white > docs/rulegraph.svg
 
 lock:
