@@ -175,11 +175,6 @@ def get_channel_group(wildcards):
     return get_channel_block(wildcards)
 
 
-def get_table_group(wildcards):
-    """Tables of whole days: apart, as they wait for all channels."""
-    return get_block("tables", wildcards.day)
-
-
 def get_place_group(wildcards):
     """Place fields of a block: apart, so that signals and sorting do not wait for behaviour."""
     return get_channel_block(wildcards, "places")

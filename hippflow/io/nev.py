@@ -9,6 +9,7 @@ comments, tracking and serial data are not read.
 
 import struct
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,36 @@ def _start_of(header: NevHeader, packets: np.ndarray) -> int:
         return 0
     first = int(packets["tick"].min())
     return first if first > _EPOCH_NANOSECONDS else 0
+
+
+def read_start_time(path: str | Path) -> datetime | None:
+    """Return when a recording began (its time 0), UTC, as its header says, to a ms, or its clock of nanoseconds.
+
+    Returns
+    -------
+    datetime or None
+        None where the header has no time.
+
+    Raises
+    ------
+    FormatError
+        It is no NEV file, or what it has is no time.
+    """
+    ticks = recording_start(path)
+    if ticks:
+        return datetime.fromtimestamp(ticks // 10**9, UTC) + timedelta(microseconds=ticks % 10**9 // 1000)
+    with open(path, "rb") as file:
+        origin = _BASIC.unpack(file.read(_BASIC.size))[8]
+    year, month, _, day, hour, minute, second, ms = found = struct.unpack("<8H", origin)  # Windows' SYSTEMTIME
+    if not any(found):
+        return None
+    try:
+        return datetime(year, month, day, hour, minute, second, 1000 * ms, UTC)
+    except ValueError as error:
+        raise FormatError(
+            f"{path}: expected the time of the recording's start in the header, found {found} ({error}); "
+            "repair the header, or do without it (nwb.clock: consecutive)"
+        ) from error
 
 
 def read_digital_events(path: str | Path) -> DigitalEvents:

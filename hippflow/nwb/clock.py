@@ -5,22 +5,12 @@ header of its nev (UTC, in ms); products do not have it. Where it is not known, 
 laid one after the other. Nothing is known of when two-photon recordings began.
 """
 
-import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hippflow.errors import FormatError
-from hippflow.io.nev import read_nev_header, recording_start
-
-#: Where the header of a nev has the time of its tick 0, as Windows' SYSTEMTIME.
-_ORIGIN = struct.Struct("<8H")
-_ORIGIN_AT = 28
-
-#: A recording that began later is counted in nanoseconds since 1970.
-_NANOSECONDS_FROM = 10**17
 
 #: How a row of the table `sessions` says where its start is from.
 HEADER, LAID = "header of the nev", "not known: laid after the one before"
@@ -65,37 +55,6 @@ class Placed:
     offset: float
     stop: float
     source: str
-
-
-def nev_start(path: str | Path) -> datetime | None:
-    """Return when a recording began (its time 0), UTC, as its nev says.
-
-    Returns
-    -------
-    datetime or None
-        None where the header has no time.
-
-    Raises
-    ------
-    FormatError
-        It is no nev, or what it has is no time.
-    """
-    header = read_nev_header(path)
-    ticks = recording_start(path)
-    if ticks > _NANOSECONDS_FROM:
-        return datetime.fromtimestamp(ticks // 10**9, UTC) + timedelta(microseconds=ticks % 10**9 // 1000)
-    with open(header.path, "rb") as file:
-        file.seek(_ORIGIN_AT)
-        year, month, _, day, hour, minute, second, ms = found = _ORIGIN.unpack(file.read(_ORIGIN.size))
-    if not any(found):
-        return None
-    try:
-        return datetime(year, month, day, hour, minute, second, 1000 * ms, UTC)
-    except ValueError as error:
-        raise FormatError(
-            f"{path}: expected the time of the recording's start in the header, found {found} ({error}); "
-            "set nwb.clock: consecutive, or repair the header"
-        ) from error
 
 
 def place(spans: list[Span], movies: list[Span], date: str, zone: str, gap: float) -> tuple[datetime, list[Placed]]:

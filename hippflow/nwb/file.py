@@ -9,8 +9,9 @@ from pynwb import NWBHDF5IO, NWBFile
 from pynwb.epoch import TimeIntervals
 
 from hippflow.io.atomic import whole_file
+from hippflow.io.nev import read_start_time
 from hippflow.nwb import behaviour, ephys, imaging
-from hippflow.nwb.clock import LAID, Placed, Span, nev_start, place
+from hippflow.nwb.clock import LAID, Placed, Span, place
 from hippflow.nwb.contents import Contents, Part, end_of
 from hippflow.nwb.eyes import Eyes, add_eye_events, add_eyes, add_gaze
 from hippflow.nwb.metadata import fix_identifiers, make_file
@@ -65,7 +66,7 @@ def build_file(contents: Contents, settings: dict[str, Any]) -> NWBFile:
 def _span(part: Part, eyes: Eyes | None, clock: str) -> Span:
     """Say how long a session is, and when it began."""
     ends = [end_of(signal) for kind in ("lfp", "raw") for signal in part.signals(kind).values()]
-    start = nev_start(part.files["nev"]) if clock == "header" and "nev" in part.files else None
+    start = read_start_time(part.files["nev"]) if clock == "header" and "nev" in part.files else None
     seconds = max([*ends, behaviour.seconds_of(part)])
     # the tracker may go on long after the recording: it counts where there is nothing else
     return Span(part.name, seconds or (eyes.seconds if eyes else 0.0), start)

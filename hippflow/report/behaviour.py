@@ -180,7 +180,7 @@ def _gaze_from_above(gaze: pd.DataFrame, plan: dict[str, Any]) -> np.ndarray:
 
 
 def _add_places(session: Any, view: dict[str, Any], drawn: dict[str, Any]) -> None:
-    """Add place fields, significant ones first, and of these the most informative."""
+    """Add place fields: noise last, of the others significant ones first, and of these the most informative."""
     rows: list[dict[str, Any]] = []
     maps = {}
     for number, channel in session.channels.items():
@@ -198,7 +198,14 @@ def _add_places(session: Any, view: dict[str, Any], drawn: dict[str, Any]) -> No
             except FormatError:  # a cell without spikes
                 continue
             maps[key] = {"columns": rates.shape[1], "rates": pack(rates)}
-    rows.sort(key=lambda row: (not row["significant"], _or_zero(-row["spatial_information"]), row["key"]))
+    rows.sort(
+        key=lambda row: (
+            row["quality"] == "noise",
+            not row["significant"],
+            _or_zero(-row["spatial_information"]),
+            row["key"],
+        )
+    )
     for row in rows:
         row |= {k: None for k, value in row.items() if isinstance(value, float) and not np.isfinite(value)}
     view["places"] = [row | {"map": row["key"] in maps} for row in rows]

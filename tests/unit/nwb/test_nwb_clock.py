@@ -7,7 +7,8 @@ import pytest
 
 from hippflow.demo.ripple import Digital, write_nev
 from hippflow.errors import FormatError
-from hippflow.nwb.clock import Span, nev_start, place
+from hippflow.io.nev import read_start_time
+from hippflow.nwb.clock import Span, place
 
 START = datetime(2018, 11, 5, 10, 59, 11, 250_000)
 
@@ -15,14 +16,14 @@ START = datetime(2018, 11, 5, 10, 59, 11, 250_000)
 @pytest.mark.parametrize("spec", ["2.1", "2.2", "2.3", "3.0"])
 def test_a_nev_says_when_it_began(tmp_path, spec):
     write_nev(tmp_path / "a.nev", [], spec=spec, channels=[], start=START)
-    assert nev_start(tmp_path / "a.nev") == START.replace(tzinfo=UTC)
+    assert read_start_time(tmp_path / "a.nev") == START.replace(tzinfo=UTC)
 
 
 def test_a_clock_in_nanoseconds_says_it_by_its_first_packet(tmp_path):
     began = 1_541_415_551_250_000_000  # 2018-11-05 10:59:11.25 UTC
     events = [Digital(began + 10**9, 10), Digital(began, 84)]
     write_nev(tmp_path / "a.nev", events[::-1], spec="3.0-ptp", channels=[], start=datetime(2001, 1, 1))
-    assert nev_start(tmp_path / "a.nev") == START.replace(tzinfo=UTC)
+    assert read_start_time(tmp_path / "a.nev") == START.replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("time", [(0,) * 8, (2018, 13, 1, 5, 10, 59, 11, 0)])
@@ -33,10 +34,10 @@ def test_a_nev_without_a_time_says_none_and_a_wrong_one_is_refused(tmp_path, tim
     data[28:44] = struct.pack("<8H", *time)
     path.write_bytes(data)
     if not any(time):
-        assert nev_start(path) is None
+        assert read_start_time(path) is None
     else:
         with pytest.raises(FormatError, match=r"a\.nev: expected the time of the recording's start in the header"):
-            nev_start(path)
+            read_start_time(path)
 
 
 def spans(*starts, seconds=60.0):
