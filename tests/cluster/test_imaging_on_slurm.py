@@ -59,8 +59,8 @@ def test_the_products_are_those_of_a_local_run(on_slurm, local):
 def test_every_plane_is_a_slurm_job_beside_the_copies_and_the_movie(on_slurm):
     groups = set(re.findall(r"Group job (\S+) ", on_slurm.planned.output))
     planes = {f"imaging01_plane_zebrafish_20220104_{n:02d}" for n in (1, 2)}
-    assert groups == planes | {"staging_zebrafish_20220104_01", "movies_zebrafish_20220104_01"}
-    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 4
+    assert groups == planes | {f"{name}_zebrafish_20220104_01" for name in ("staging", "movies", "report")}
+    assert [job["JobState"] for job in on_slurm.slurm_jobs] == ["COMPLETED"] * 5
 
 
 def test_a_dry_run_reads_a_header_of_the_movie_alone(on_slurm):

@@ -84,6 +84,7 @@ def test_one_missing_product_is_one_job(on_slurm, slurm, finished):
     assert run.jobs == [
         "Amplitude spectrum of picasso/20181105/session01/array02/channel034",
         "LFP of picasso/20181105/session01/array02/channel034",
+        "Signal quality of picasso/20181105/session01/array02/channel034",
     ]
     assert products(on_slurm.folder) == products(finished.folder)
 

@@ -142,7 +142,7 @@ def test_the_workflow_goes_from_files_to_units(workflow, example):
     run = workflow.run(
         "--configfile", str(example / "config.yaml"), "--config", "data=data", "results=results", "channels=3"
     )
-    assert len(run.jobs) == 9
+    assert len(run.jobs) == 10
     results = Path(workflow.folder) / "results/blackrock/20231027"
     units = pd.read_csv(results / "mountains/channel003/units.csv")
     assert units["quality"].tolist() == ["good"] * 3
