@@ -116,7 +116,8 @@ def download_archive(example: Example, folder: Path) -> Path:
         pip failed, or the file's SHA-256 is another.
     """
     kind = "--only-binary" if example.archive.endswith(".whl") else "--no-binary"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", kind, ":all:", "-d", str(folder)]
+    # Of this package alone: what pip asks a source package with would be built from source, too, which takes minutes.
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", kind, example.package, "-d", str(folder)]
     wanted = f"{example.package}=={example.version}"
     run = subprocess.run([*command, wanted], capture_output=True, text=True)
     archive = folder / example.archive

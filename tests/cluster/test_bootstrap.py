@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from debian import require
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -266,7 +267,7 @@ def test_bootstrap_of_a_compute_node_installs_the_interpreter_once(tmp_path):
     assert (tmp_path / "asked").read_text() == "install --assumeyes --quiet python3.99\n"
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_shellcheck_finds_nothing_in_bootstrap():
-    done = subprocess.run(["shellcheck", CLUSTER / "bootstrap.sh"], capture_output=True, text=True)
+    shellcheck = require({"shellcheck": "shellcheck"})["shellcheck"]
+    done = subprocess.run([shellcheck, CLUSTER / "bootstrap.sh"], capture_output=True, text=True)
     assert done.stdout == ""
