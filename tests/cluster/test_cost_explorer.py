@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import threading
 import urllib.request
 from datetime import date
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from debian import free_ports
+from s3_endpoints import use
 
 from hippflow.cloud.cost_explorer import ask_actual
 from hippflow.cloud.price_list import refresh
@@ -23,14 +23,9 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def aws(moto, monkeypatch, tmp_path):
+def aws(moto, monkeypatch):
     """The simulated AWS for this process."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in (moto | {"AWS_EC2_METADATA_DISABLED": "true"}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    use(monkeypatch, moto)
     return moto
 
 

@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from debian import free_ports
+from s3_endpoints import use
 
 from hippflow.cloud.sns import SnsTopic, shorten_subject
 from hippflow.errors import CloudError
@@ -48,14 +49,9 @@ rule second:
 
 
 @pytest.fixture
-def aws(moto, monkeypatch, tmp_path):
+def aws(moto, monkeypatch):
     """The simulated AWS for this process."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in (moto | {"AWS_EC2_METADATA_DISABLED": "true"}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    use(monkeypatch, moto)
     return moto
 
 
