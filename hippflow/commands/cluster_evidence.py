@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hippflow.day.config_file import read_plain_config
@@ -44,22 +44,25 @@ def _gather(arguments: argparse.Namespace, hooks: "Hooks") -> dict[str, Any]:
     return answers
 
 
-def ask_there(head: str, folder: str) -> Callable[[str], Any]:
+def ask_there(cluster: str, head: str, folder: str) -> Callable[[str], Any]:
     """Return a function that gives an answer of the head node by its name, which is asked once, when it is needed.
 
     Parameters
     ----------
+    cluster : str
+        Of which it must be the head node.
     head : str
         Command that runs another one there: see :func:`hippflow.cloud.clusters.head.require_cluster`.
     folder : str
         hippflow's folder there.
     """
-    from hippflow.cloud.clusters.head import run_there
+    from hippflow.cloud.clusters.head import require_cluster, run_there
 
     answers: dict[str, Any] = {}
 
     def ask(name: str) -> Any:
         if not answers:
+            require_cluster(cluster, head)
             quoted = shlex.quote(folder)
             command = (
                 f"cd {quoted} && test -x .venv/bin/hippflow || {{ echo no hippflow with .venv in {quoted} >&2; "
@@ -92,7 +95,7 @@ def find_evidence(arguments: argparse.Namespace, cluster: str, config: dict[str,
     config : dict
         This computer's configuration, which counts where this is a node of the cluster.
     """
-    return (_evidence_there if arguments.head else _evidence_here)(arguments, cluster, config)
+    return _evidence_there(arguments, cluster) if arguments.head else _evidence_here(arguments, cluster, config)
 
 
 def _evidence_here(arguments: argparse.Namespace, cluster: str, config: dict[str, Any]) -> "Evidence":
@@ -119,23 +122,21 @@ def _evidence_here(arguments: argparse.Namespace, cluster: str, config: dict[str
     )
 
 
-def _evidence_there(arguments: argparse.Namespace, cluster: str, config: dict[str, Any]) -> "Evidence":
+def _evidence_there(arguments: argparse.Namespace, cluster: str) -> "Evidence":
     """Return what the head node says of its products, by the configuration there."""
     from hippflow.cloud.clusters.checks import Evidence
-    from hippflow.cloud.clusters.head import newest_file, require_cluster
+    from hippflow.cloud.clusters.head import newest_file
 
-    answer = ask_there(arguments.head, arguments.folder)
+    answer = ask_there(cluster, arguments.head, arguments.folder)
 
-    def there(ask: Callable[[], Any]) -> Any:
-        require_cluster(cluster, arguments.head)
-        return ask()
+    def newest() -> float | None:
+        results = PurePosixPath(arguments.folder, answer("results"))
+        return newest_file(arguments.results or results, arguments.head)
 
     return Evidence(
-        lambda: there(lambda: answer("inventory")),
-        lambda: there(lambda: (answer("archive_url"), answer("archive"))),
-        lambda: there(
-            lambda: newest_file(arguments.results or f"{arguments.folder}/{answer('results')}", arguments.head)
-        ),
+        lambda: answer("inventory"),
+        lambda: (answer("archive_url"), answer("archive")),
+        newest,
         arguments.head,
         arguments.volume,
         arguments.anyway,

@@ -395,6 +395,15 @@ def test_the_head_node_answers_for_its_products(lab, on_head, tmp_path, monkeypa
     assert re.search(r"not ok +inventory .* missing: picasso/20181105: sorting: 1 of 1 are to be made", said)
     assert "none is configured (archive.url in config.yaml)" in said and "products   there are none" in said
     assert lab.exists() and not lab.deleting
+    # Results that lie elsewhere there
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/rpllfp_6eca.hkl").touch()
+    (there / "config.yaml").unlink()
+    (there / "config.yaml").write_text(f"results: {tmp_path / 'made'}\n")
+    with pytest.raises(CloudError, match="found that inventory, products are not"):
+        command(*words, "--folder", str(there))
+    assert "not a minute before the newest completed snapshot" in capsys.readouterr().out
+    (tmp_path / "made/rpllfp_6eca.hkl").unlink()
     lab.n_deleting = 0
     command(*words, "--folder", str(there), "--anyway")
     assert not lab.exists()
