@@ -4,10 +4,13 @@ import argparse
 import os
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hippflow.day.config import load_schema, read_config
 from hippflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hippflow.day.products import Products
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +44,21 @@ def complete_config(arguments: argparse.Namespace) -> dict[str, Any]:
     config = read_config([folder / "config.yaml", *arguments.configfile], arguments.config, load_schema(schema))
     os.chdir(folder)
     return config
+
+
+def list_products(config: dict[str, Any]) -> "Products":
+    """Return everything that a complete configuration makes of the raw data, whose headers are read where they are new.
+
+    Raises
+    ------
+    HippflowError
+        The raw data cannot be read, or are not what the configuration says.
+    """
+    from hippflow.day.catalog import build_catalog
+    from hippflow.day.products import Products
+    from hippflow.day.raw import raw_tree
+
+    return Products(config, build_catalog(config, raw_tree(config)))
 
 
 def settings_again(arguments: argparse.Namespace) -> str:

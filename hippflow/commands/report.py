@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hippflow.commands.configuration import add_config_arguments, complete_config
+from hippflow.commands.configuration import add_config_arguments, complete_config, list_products
 from hippflow.errors import ConfigError, FormatError
 
 
@@ -17,19 +17,14 @@ def add(commands: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from hippflow.day.catalog import build_catalog
-    from hippflow.day.products import Products
-    from hippflow.day.raw import raw_tree
     from hippflow.day.selection import nearest
     from hippflow.steps.report import make_report
 
-    config = complete_config(arguments)
-    catalog = build_catalog(config, raw_tree(config))
-    days = [day for day in catalog.days if arguments.day in (day, day.split("/")[1])]
+    products = list_products(complete_config(arguments))
+    days = [day for day in products.catalog.days if arguments.day in (day, day.split("/")[1])]
     if not days:
-        dates = sorted({day.split("/")[1] for day in catalog.days})
+        dates = sorted({day.split("/")[1] for day in products.catalog.days})
         raise ConfigError(f"{arguments.day}: no such day is selected; nearest: {nearest(arguments.day, dates)}")
-    products = Products(config, catalog)
     for day in days:
         path = Path(products.path(day, "report.html"))
         if not path.parent.is_dir():

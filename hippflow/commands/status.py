@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from hippflow.commands.configuration import add_config_arguments, complete_config, settings_again
+from hippflow.commands.configuration import add_config_arguments, complete_config, list_products, settings_again
 from hippflow.errors import ConfigError
 
 #: Columns of the table: what they are called, and the rules in them.
@@ -38,7 +38,7 @@ def _status(arguments: argparse.Namespace) -> None:
     from hippflow.runs.inventory import take_inventory
 
     started = time.monotonic()
-    products = _products(complete_config(arguments))
+    products = list_products(complete_config(arguments))
     dates = {day.split("/")[1] for day in products.catalog.days}
     for date in arguments.days:
         if date not in dates:
@@ -63,21 +63,13 @@ def open_products(config: dict[str, Any]) -> list[str]:
     from hippflow.day.config import check_config, load_schema
     from hippflow.runs.inventory import take_inventory
 
-    products = _products(check_config(config, load_schema("schemas/config.schema.yaml")))
+    products = list_products(check_config(config, load_schema("schemas/config.schema.yaml")))
     return [
         f"{group.owner}: {group.kind}: {len(group.open)} of {group.expected} are to be made"
         for groups in take_inventory(products, ".")
         for group in groups
         if group.open
     ]
-
-
-def _products(config: dict[str, Any]) -> Any:
-    from hippflow.day.catalog import build_catalog
-    from hippflow.day.products import Products
-    from hippflow.day.raw import raw_tree
-
-    return Products(config, build_catalog(config, raw_tree(config)))
 
 
 def _last_run() -> Any:

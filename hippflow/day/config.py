@@ -30,6 +30,17 @@ def schema_defaults(schema: dict[str, Any]) -> Any:
     return {key: schema_defaults(part) for key, part in schema["properties"].items()}
 
 
+def in_order(value: Any) -> Any:
+    """Return settings with their keys sorted, all the way down: in another order they are no other settings.
+
+    Examples
+    --------
+    >>> in_order({"b": {"d": 1, "c": [2]}, "a": 3})
+    {'a': 3, 'b': {'c': [2], 'd': 1}}
+    """
+    return {key: in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
+
+
 def with_defaults(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """Return `config` with the schema's default wherever a key is not set."""
     complete = dict(config)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hippflow.day.catalog import Catalog, Session
+from hippflow.day.config import in_order
 from hippflow.day.imaging import Recording
 from hippflow.names import (
     argument_hash,
@@ -28,6 +29,9 @@ UNITY = "unity_71bf.hkl"
 
 #: What suite2p says of the cells of a plane, beside its signals.
 SUITE2P = ("F", "Fneu", "spks", "stat", "iscell", "ops", "detect_outputs", "db", "settings")
+
+#: Products of whole days that are made beside each other, of everything else.
+BESIDE = ("report", "nwb")
 
 #: Blocks of the configuration that the report of a day does not show: they select, say where things are kept, or can
 #: hold an address that not everybody should read.
@@ -76,18 +80,13 @@ def report_settings(config: dict[str, Any], sessions: bool = True, movies: bool 
     >>> report_settings({"umaze": {"min_obs": 1, "grid_steps": 40}, "data": "raw", "movie": {}}, movies=False)
     {'umaze': {'grid_steps': 40, 'min_obs': 1}}
     """
-    return _in_order(
+    return in_order(
         {
             name: block
             for name, block in config.items()
             if name not in _NOT_REPORTED and (name in _OF_ALL or (movies if name in _OF_MOVIES else sessions))
         }
     )
-
-
-def _in_order(value: Any) -> Any:
-    """Return dictionaries with their keys sorted, all the way down."""
-    return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,7 @@ class Products:
 
     def report_inputs(self, day: str) -> list[str]:
         """Return what the report of a day is made of: everything else but what is made beside it."""
-        return [product.path for product in self.of_day(day) if product.kind not in ("report", "nwb")]
+        return [product.path for product in self.of_day(day) if product.kind not in BESIDE]
 
     def of_day(self, day: str) -> Iterator[Product]:
         """Yield everything that is made of one day (``subject/day``)."""
@@ -250,14 +249,18 @@ class Products:
             yield Product("edfsplit", self.path(day, "missingData.csv"), day)
         for number in self.channels(day):
             yield from self.of_day_channel(day, number)
-        if self.channels(day) and self.config["channels"] == "all" and self.config["sessions"] == "all":
-            yield Product("channels", self.path(day, "channels.csv"), day)  # of a whole day, too
-        if self.config["channels"] == "all" and self.config["sessions"] == "all":  # a report is of a whole day
+        if self.of_whole_days:
+            if self.channels(day):
+                yield Product("channels", self.path(day, "channels.csv"), day)
             yield Product("report", self.path(day, "report.html"), day)
         if self.makes_nwb(day):
             yield Product("nwb", self.path(day, nwb_name(day)), day)
 
+    @property
+    def of_whole_days(self) -> bool:
+        """Whether nothing is left out of days: a table or page of a narrowed run would replace the whole day's."""
+        return self.config["channels"] == "all" and self.config["sessions"] == "all"
+
     def makes_nwb(self, day: str) -> bool:
         """Return whether a day gets an NWB file: where that is enabled, of whole days, with something to be in it."""
-        whole = self.config["channels"] == "all" and self.config["sessions"] == "all"
-        return self.config["nwb"]["enable"] and whole and bool(nwb_sources(self, day))
+        return self.config["nwb"]["enable"] and self.of_whole_days and bool(nwb_sources(self, day))

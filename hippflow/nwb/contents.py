@@ -120,16 +120,6 @@ class Contents:
             self.parts[folder.name] = Part(Session(folder.name, folder, self.files))
         return self.parts[folder.name]
 
-    @property
-    def subject(self) -> str:
-        """Name of the animal."""
-        return self.folder.parent.name
-
-    @property
-    def date(self) -> str:
-        """The date, as in 20181105."""
-        return self.folder.name
-
     @cached_property
     def day(self) -> Day:
         """The day, for what lies beside its sessions."""

@@ -41,11 +41,11 @@ def build_file(contents: Contents, settings: dict[str, Any]) -> NWBFile:
     eyes = {name: Eyes(part) for name, part in contents.parts.items() if "eyelink" in part.files}
     spans = [_span(part, eyes.get(name), settings["clock"]) for name, part in contents.parts.items()]
     movies = [Span(name, seconds) for name, seconds in imaging.seconds_of(contents).items()]
-    start, placed = place(spans, movies, contents.date, settings["timezone"], settings["gap"])
+    start, placed = place(spans, movies, contents.day.date, settings["timezone"], settings["gap"])
     laid = [one.name for one in placed[1:] if one.source == LAID]
     if laid:
         log.info("%s: not known when %s began: laid after the one before", contents.folder, ", ".join(laid))
-    file = make_file(contents.subject, contents.date, start, placed, settings)
+    file = make_file(contents.day.subject, contents.day.date, start, placed, settings)
     file.add_time_intervals(_sessions(placed))
     ordered = [(contents.parts[one.name], one.offset) for one in placed if one.name in contents.parts]
     ephys.add_electrodes(file, contents, settings)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from hippflow.day.config import in_order
 from hippflow.errors import ConfigError
 
 #: What suite2p says of a plane that the file has, and what its images are from.
@@ -121,12 +122,7 @@ def nwb_settings(block: dict[str, Any], day: str) -> dict[str, Any]:
     """
     rest = {key: value for key, value in block.items() if key not in ("enable", "subjects")}
     rest["subject"] = block["subjects"].get(day.split("/")[0], {})
-    return _sorted(rest)
-
-
-def _sorted(block: dict[str, Any]) -> dict[str, Any]:
-    """Return a block in the order of its keys: settings in another order are no other settings."""
-    return {key: _sorted(value) if isinstance(value, dict) else value for key, value in sorted(block.items())}
+    return in_order(rest)
 
 
 def check_nwb(block: dict[str, Any], days: Iterable[str], imaged: Iterable[str]) -> None:

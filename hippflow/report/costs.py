@@ -10,8 +10,9 @@ from hippflow.cost.model import Work, account_for
 from hippflow.cost.observations import base_rule
 from hippflow.cost.prices import load_prices
 from hippflow.cost.site import cost_settings
+from hippflow.day.products import BESIDE
 from hippflow.errors import HippflowError
-from hippflow.report.material import BESIDE, Material, Section
+from hippflow.report.material import Material, Section
 from hippflow.report.overview import MADE
 from hippflow.report.rendering import render
 

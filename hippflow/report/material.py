@@ -9,12 +9,9 @@ from typing import Any
 
 from hippflow.cost.observations import base_rule
 from hippflow.day.catalog import Catalog, Session
-from hippflow.day.products import Product, Products
+from hippflow.day.products import BESIDE, Product, Products
 from hippflow.reading.day import Day
 from hippflow.runs.record import last_words
-
-#: Products that the report says nothing of: itself, and what is made beside it of the same files.
-BESIDE = ("report", "nwb")
 
 
 @dataclass(frozen=True)
