@@ -6,42 +6,20 @@ object. Its samples lie contiguous and uncompressed in the file, as float32 in u
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hickle
 import numpy as np
 
 from hippflow.errors import FormatError
 from hippflow.io.atomic import whole_file
-from hippflow.io.products import decode, open_hickle, value_node
+from hippflow.io.products import DAMAGE, check_room, damaged, decode, open_hickle, value_node
+from hippflow.io.signal_layout import create_signal_file
 
 INT16 = np.iinfo(np.int16)
-
-
-def _make_room(path: Path, n_samples: int, dtype: np.dtype) -> int:
-    """Swap the placeholder 'data' of a hickle file for `n_samples` of space; return its byte offset.
-
-    hickle can only write arrays that are in memory. The new dataset takes over the
-    placeholder's attributes, so hickle reads it back like one of its own.
-    """
-    with h5py.File(path, "r+") as file:
-        group = file["data"]
-        attributes = dict(group['"data"'].attrs)
-        del group['"data"']
-        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        layout.set_layout(h5py.h5d.CONTIGUOUS)
-        layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        layout.set_obj_track_times(False)  # the same input makes the same bytes
-        space = h5py.h5s.create_simple((n_samples,))
-        dataset = h5py.h5d.create(group.id, b'"data"', h5py.h5t.py_create(dtype), space, layout)
-        for name, value in attributes.items():
-            h5py.Dataset(dataset).attrs[name] = value
-        return dataset.get_offset()
 
 
 class SignalWriter:
@@ -54,8 +32,7 @@ class SignalWriter:
         info = fields["analogInfo"] | {"MinVal": 0.0, "MaxVal": 0.0, "NumberSamples": n_samples}
         if self.dtype == np.int16:
             info |= {"Gain": float(gain), "NumberClipped": 0}
-        hickle.dump({"data": np.zeros(1, self.dtype)} | fields | {"analogInfo": info}, str(part), mode="w")
-        self._offset = _make_room(part, n_samples, self.dtype)
+        self._layout = create_signal_file(part, fields | {"analogInfo": info}, n_samples, self.dtype)
         self._descriptor = os.open(part, os.O_WRONLY)
 
     def write(self, microvolts: np.ndarray) -> None:
@@ -70,17 +47,23 @@ class SignalWriter:
     def write_stored(self, samples: np.ndarray) -> None:
         """Append samples that already have the product's type and scale."""
         samples = np.ascontiguousarray(samples, self.dtype)
-        if samples.size == 0:
-            return
-        if self._written + samples.size > self.n_samples:
+        if samples.size:
+            self.write_pieces([samples], float(samples.min()), float(samples.max()))
+
+    def write_pieces(self, pieces: Sequence[np.ndarray], low: float, high: float) -> None:
+        """Append contiguous pieces of the product's type and scale, whose smallest and largest sample are known."""
+        n_samples = sum(piece.size for piece in pieces)
+        if self._written + n_samples > self.n_samples:
             raise ValueError(f"{self._part}: more than the announced {self.n_samples} samples")
-        self._low = min(self._low, float(samples.min()))
-        self._high = max(self._high, float(samples.max()))
-        view, position = memoryview(samples).cast("B"), self._offset + self._written * self.dtype.itemsize
-        while view:
-            count = os.pwrite(self._descriptor, view, position)
-            view, position = view[count:], position + count
-        self._written += samples.size
+        self._low, self._high = min(self._low, low), max(self._high, high)
+        position = self._layout.samples + self._written * self.dtype.itemsize
+        written = os.pwritev(self._descriptor, pieces, position)
+        if written < n_samples * self.dtype.itemsize:  # a disk that gets full writes a part, and then says so
+            left = memoryview(b"".join(pieces))[written:]
+            while left:
+                count = os.pwrite(self._descriptor, left, position + written)
+                left, written = left[count:], written + count
+        self._written += n_samples
 
     def close(self) -> None:
         """Release the file."""
@@ -91,13 +74,13 @@ class SignalWriter:
         if self._written != self.n_samples:
             raise ValueError(f"{self._part}: {self._written} of the announced {self.n_samples} samples written")
         scale = self.gain if self.dtype == np.int16 else 1.0
-        with h5py.File(self._part, "r+") as file:
-            info = file['data/"analogInfo"']
-            if self.n_samples:
-                info['"MinVal"'][()] = self._low * scale
-                info['"MaxVal"'][()] = self._high * scale
-            if self.dtype == np.int16:
-                info['"NumberClipped"'][()] = self._clipped
+        late: dict[str, np.generic] = {}
+        if self.n_samples:
+            late |= {"MinVal": np.float64(self._low * scale), "MaxVal": np.float64(self._high * scale)}
+        if self.dtype == np.int16:
+            late["NumberClipped"] = np.int64(self._clipped)
+        for name, value in late.items():
+            os.pwrite(self._descriptor, value.tobytes(), self._layout.late[name])
 
 
 @contextmanager
@@ -180,7 +163,10 @@ class Signal:
         start, stop, step = index.indices(len(self))
         if step != 1:
             raise ValueError("a signal is read in steps of 1")
-        samples = self._dataset[self._start + start : self._start + max(start, stop)]
+        try:
+            samples = self._dataset[self._start + start : self._start + max(start, stop)]
+        except (OSError, RuntimeError) as error:
+            raise damaged(self.path, error) from error
         if samples.dtype == np.int16:
             return samples * np.float32(self.info["Gain"])
         return samples.astype(np.float32, copy=False)
@@ -215,11 +201,25 @@ def open_signal(path: str | Path) -> Iterator[Signal]:
         The file is missing, no hickle file, or holds no signal.
     """
     with open_hickle(path) as file:
-        node = file["data"]
-        names = {name.strip("'\""): name for name in node} if isinstance(node, h5py.Group) else {}
-        if "data" not in names or "analogInfo" not in names:
-            raise FormatError(f"{path}: expected a signal with 'data' and 'analogInfo', found {sorted(names)}")
-        dataset, info = (value_node(node[names[name]]) for name in ("data", "analogInfo"))
-        if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
-            raise FormatError(f"{path}: expected a signal, one array of samples, as 'data', found something else")
-        yield Signal(Path(path), dataset, decode(file, info))
+        try:
+            signal = _signal_of(file, Path(path))
+        except DAMAGE as error:
+            raise damaged(path, error) from error
+        yield signal
+
+
+def _signal_of(file: h5py.File, path: Path) -> Signal:
+    node = file["data"]
+    names = {name.strip("'\""): name for name in node} if isinstance(node, h5py.Group) else {}
+    if "data" not in names or "analogInfo" not in names:
+        raise FormatError(f"{path}: expected a signal with 'data' and 'analogInfo', found {sorted(names)}")
+    dataset, info = (value_node(node[names[name]]) for name in ("data", "analogInfo"))
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
+        raise FormatError(f"{path}: expected a signal, one array of samples, as 'data', found something else")
+    check_room(dataset)
+    signal = Signal(path, dataset, decode(file, info))
+    gain = float(signal.info["Gain"]) if dataset.dtype == np.int16 else 1.0
+    good = dataset.dtype.kind in "if" and np.isfinite([gain, signal.tick_rate]).all() and signal.tick_rate > 0
+    if not good or not 0 < signal.sampling_rate < np.inf or (signal.segments[:, :2] < 0).any():
+        raise ValueError(f"{dataset.dtype} samples with {signal.info!s:.100}")
+    return signal

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hippflow.day.catalog import raw_channels
+from hippflow.ephys.demultiplexing import block_rows, demultiplex
 from hippflow.errors import CatalogError, GapError
 from hippflow.io.nev import recording_start
 from hippflow.io.nsx import DataBlock, NsxChannel, NsxFile
@@ -19,10 +20,6 @@ from hippflow.progress import Progress
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a recording that are in memory at a time.
-READ_BYTES = 16 << 20
-#: Rows of a block that are transposed at a time, so that both sides stay in the cache.
-TILE_ROWS = 128
 #: What PyHipp calls the types of the amplifier's filters.
 FILTER_TYPES = {0: "None", 1: "Butterworth"}
 
@@ -60,7 +57,7 @@ def _missing_samples(file: NsxFile, before: DataBlock, after: DataBlock) -> int:
 
 def _samples(file: NsxFile, on_gap: str) -> Iterator[np.ndarray]:
     """Yield the recording block by block, int16 (n, n_channels), with pauses bridged if they are to be filled."""
-    rows = max(TILE_ROWS, READ_BYTES // (2 * len(file.header.channels)) // TILE_ROWS * TILE_ROWS)
+    rows = block_rows(len(file.header.channels))
     for k, block in enumerate(file.blocks):
         if k and on_gap == "fill":
             before = file.blocks[k - 1]
@@ -164,6 +161,12 @@ def make_rplraw(
         if folder not in channels:
             raise CatalogError(f"{nsx}: expected the channel of {folder}, found {', '.join(channels)}")
     columns = [channels[folder] for folder in folders]
+    gains, offsets = (
+        np.array([getattr(file.header.channels[column], name) for column in columns], np.float32)
+        for name in ("gain", "offset")
+    )
+    # int16 products have a gain and no offset: where there is one, samples are rounded anew
+    scaling = (gains, offsets) if dtype == "float32" or offsets.any() else None
     segments = _segments(file, on_gap, recording_start(nev) if nev else 0)
     filled = _filled_stretches(file, on_gap)
     n_samples = int(segments[:, 1].sum())
@@ -175,20 +178,12 @@ def make_rplraw(
             fields = base_fields(product, "channel") | {"analogInfo": info, "numSets": 1}
             writers.append(stack.enter_context(write_signal(product, fields, n_samples, dtype, channel.gain)))
         progress = Progress(n_samples / file.header.sampling_rate, f"rplsplit {nsx}", "s of recording")
-        for samples in _samples(file, on_gap):
-            for column, writer, signal in zip(columns, writers, _transpose(samples, columns), strict=True):
-                channel = file.header.channels[column]
-                if dtype == "int16" and channel.offset == 0:
-                    writer.write_stored(signal)
+        for batch in demultiplex(_samples(file, on_gap), columns, scaling):
+            for k, writer in enumerate(writers):
+                pieces = [piece[k] for piece in batch.pieces]
+                if pieces[0].dtype == writer.dtype:
+                    writer.write_pieces(pieces, float(batch.low[k]), float(batch.high[k]))
                 else:
-                    writer.write(signal * np.float32(channel.gain) + np.float32(channel.offset))
-            progress.update(len(samples) / file.header.sampling_rate)
+                    writer.write(np.concatenate(pieces))
+            progress.update(sum(piece.shape[1] for piece in batch.pieces) / file.header.sampling_rate)
     log.info("%s: %d channels of %d samples", nsx, len(products), n_samples)
-
-
-def _transpose(samples: np.ndarray, columns: list[int]) -> np.ndarray:
-    """Return the samples of some columns, channel by channel: int16 (n_columns, n)."""
-    transposed = np.empty((samples.shape[1], samples.shape[0]), np.int16)
-    for start in range(0, len(samples), TILE_ROWS):
-        transposed[:, start : start + TILE_ROWS] = samples[start : start + TILE_ROWS].T
-    return transposed[columns]

@@ -10,10 +10,10 @@ import pytest
 
 from hippflow.demo import ripple
 from hippflow.demo.ripple import Comment, DataBlock, Digital
+from hippflow.ephys import demultiplexing
 from hippflow.ephys.clock import sample_times
 from hippflow.errors import CatalogError, FormatError, GapError
 from hippflow.io.signals import SignalWriter, open_signal
-from hippflow.steps import rplsplit
 from hippflow.steps.rplsplit import make_rplraw
 
 CHANNELS = [ripple.analog_channel(1), *map(ripple.raw_channel, (9, 34, 120)), ripple.analog_channel(2)]
@@ -55,7 +55,7 @@ def signal_of(path):
 @pytest.mark.parametrize("spec", ["2.2", "2.3", "3.0", "3.0-ptp"])
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
 def test_every_sample_of_every_channel_is_that_of_neo(tmp_path, spec, dtype, monkeypatch):
-    monkeypatch.setattr(rplsplit, "READ_BYTES", 7000)  # some blocks, the last of which is not full
+    monkeypatch.setattr(demultiplexing, "BLOCK_BYTES", 7000)  # some blocks, the last of which is not full
     nsx = record(tmp_path, [SAMPLES], spec)
     split(nsx, products(tmp_path), dtype=dtype)
     reader = neo.rawio.BlackrockRawIO(str(tmp_path / "rec"), nsx_to_load=5, load_nev=False)
@@ -188,7 +188,7 @@ def test_many_pauses_are_not_all_listed(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
 @pytest.mark.parametrize("read_bytes", [16 << 20, 128 * 10])
 def test_pauses_filled_by_straight_lines(tmp_path, dtype, read_bytes, monkeypatch):
-    monkeypatch.setattr(rplsplit, "READ_BYTES", read_bytes)
+    monkeypatch.setattr(demultiplexing, "BLOCK_BYTES", read_bytes)
     nsx = record(tmp_path, PAUSED)
     split(nsx, products(tmp_path), on_gap="fill", dtype=dtype)
     for number, path in zip(FOLDERS, products(tmp_path), strict=True):
@@ -290,17 +290,17 @@ def test_a_nev_that_was_cut_off_leaves_nothing(tmp_path):
 
 
 def test_a_pass_that_is_stopped_half_way_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(rplsplit, "READ_BYTES", 1280)
+    monkeypatch.setattr(demultiplexing, "BLOCK_BYTES", 1280)
     nsx = record(tmp_path, [SAMPLES])
-    calls, write = [], SignalWriter.write
+    calls, write = [], SignalWriter.write_pieces
 
-    def stop_in_the_second_block(self, samples):
+    def stop_in_the_second_batch(self, *pieces):
         calls.append(len(written(tmp_path)))
         if len(calls) == 5:
             raise KeyboardInterrupt
-        write(self, samples)
+        write(self, *pieces)
 
-    monkeypatch.setattr(SignalWriter, "write", stop_in_the_second_block)
+    monkeypatch.setattr(SignalWriter, "write_pieces", stop_in_the_second_batch)
     with pytest.raises(KeyboardInterrupt):
         split(nsx, products(tmp_path))
     assert calls == [3] * 5  # the three temporary files
@@ -308,7 +308,7 @@ def test_a_pass_that_is_stopped_half_way_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path, monkeypatch):
-    monkeypatch.setattr(rplsplit, "READ_BYTES", 1 << 20)
+    monkeypatch.setattr(demultiplexing, "BLOCK_BYTES", 1 << 18)
     channels = [ripple.raw_channel(number) for number in range(1, 9)]
     second = np.zeros((30_000, 8), np.int16)
     peaks = {}

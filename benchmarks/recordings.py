@@ -1,0 +1,38 @@
+"""Recordings for benchmarks: a day with one session of any length and number of channels, quickly written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_nsx
+
+SAMPLING_RATE = 30_000
+#: Analog inputs beside the electrodes, as in the lab's files.
+N_ANALOG = 4
+
+
+def _blocks(n_samples: int, n_channels: int) -> Iterator[np.ndarray]:
+    """Yield noise with a slow wave, two seconds of it over and over, each time shifted against the channels."""
+    rng = np.random.default_rng(0)
+    n_rows = 2 * SAMPLING_RATE
+    wave = 400 * np.sin(2 * np.pi * 7 * np.arange(n_rows) / SAMPLING_RATE)
+    block = (rng.normal(0, 30, (n_rows, n_channels)) + wave[:, None]).astype(np.int16)
+    for k, start in enumerate(range(0, n_samples, n_rows)):
+        yield np.roll(block, k, axis=1)[: n_samples - start]
+
+
+def write_session(root: Path, n_channels: int, seconds: float) -> Path:
+    """Write the nev and ns5 of picasso/20181105/session01 below a folder.
+
+    Returns
+    -------
+    Path
+        The ns5.
+    """
+    folder = root / "picasso" / "20181105" / "session01"
+    folder.mkdir(parents=True)
+    channels = [analog_channel(n) for n in range(1, N_ANALOG + 1)] + [raw_channel(n) for n in range(1, n_channels + 1)]
+    write_nsx(folder / "181105_Block1.ns5", channels, _blocks(round(seconds * SAMPLING_RATE), len(channels)))
+    write_nev(folder / "181105_Block1.nev", [], channels=channels)
+    return folder / "181105_Block1.ns5"
