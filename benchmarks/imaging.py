@@ -1,6 +1,7 @@
 """Time and memory of the imaging branch beside a plain run of suite2p.
 
-    python benchmarks/imaging.py
+    python benchmarks/imaging.py [--quick]
+    python benchmarks/imaging.py --memory
 
 Makes a movie of two planes with cells, motion and photon noise, and prints
 
@@ -9,13 +10,13 @@ Makes a movie of two planes with cells, motion and photon noise, and prints
 - a changed detection threshold (the second stage alone) beside a plain run from the start, on one plane, with imports
   and without (jobs of the workflow share one import);
 - a folder of single-page files, converted;
-- the most memory of every stage beside what it declares, for movies of several sizes and settings.
+- with --memory, the most memory of every stage beside what it declares, for movies of several sizes and settings.
 """
 
 import argparse
 import json
-import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import Row, peak_memory, print_rows
 
 SETTINGS = {"fs": 5.0, "tau": 1.2}
 
@@ -61,11 +63,6 @@ def write_plane(folder: Path, plane: int, n_frames: int, height: int, width: int
             file.write((4 * frame).astype("<i2"))
     report = {"n_frames": n_frames, "height": height, "width": width}
     (folder / "movie" / "movie.json").write_text(json.dumps(report))
-
-
-def peak_memory() -> float:
-    """Return the most memory that this process has had, MB; unlike getrusage's, not that of who started it."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
 def print_work(wall: float, cpu: float) -> None:
@@ -171,52 +168,74 @@ def same_results(folder: Path, planes: int) -> bool:
     )
 
 
-def print_two_planes(size: int, n_frames: int) -> None:
-    """Print times of two planes and of a changed threshold."""
+def two_planes(folder: Path, size: int, n_frames: int, *, judge: bool) -> list[Row]:
+    """Measure two planes as two jobs at once beside one plain run."""
+    for plane in range(2):
+        write_plane(folder, plane, n_frames, size, size)
+    plain = run(("--plain", str(folder), "2", json.dumps(SETTINGS)))
+    ours = run(*(("--stage", "register+cells", str(folder), str(plane), json.dumps(SETTINGS)) for plane in range(2)))
+    same = "F, spks and iscell bit-identical" if same_results(folder, 2) else "**results differ**"
+    work, note = f"two planes of {n_frames} frames of {size} x {size}", f"imports counted; {same}"
+    return [
+        row(work, ours.wall, plain.wall, "s", 2 if judge else None, note, ours.peak),
+        row(work, ours.cpu, plain.cpu, "CPU s", None, note),
+    ]
+
+
+def changed_threshold(folder: Path, size: int, n_frames: int, *, judge: bool) -> list[Row]:
+    """Measure a changed detection threshold beside a plain run from the start."""
     changed = json.dumps(SETTINGS | {"detection": {"threshold_scaling": 1.5}})
-    print(
-        f"{n_frames} frames of {size} x {size} pixels, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}\n\n"
-        "| | wall s | CPU s | faster (wall) | faster (CPU) |\n|---|---|---|---|---|"
-    )
-
-    def show(name: str, ours: tuple[float, float], plain: tuple[float, float]) -> None:
-        print(f"| {name}, plain suite2p | {plain[0]:.1f} | {plain[1]:.1f} | | |")
-        ratios = [f"{theirs / own:.1f}" for theirs, own in zip(plain, ours, strict=True)]
-        print(f"| {name}, hippflow | {ours[0]:.1f} | {ours[1]:.1f} | {' | '.join(ratios)} |", flush=True)
-
-    with tempfile.TemporaryDirectory() as name:
-        for plane in range(2):
-            write_plane(Path(name), plane, n_frames, size, size)
-        plain = run(("--plain", name, "2", json.dumps(SETTINGS)))
-        ours = run(*(("--stage", "register+cells", name, str(plane), json.dumps(SETTINGS)) for plane in range(2)))
-        show("two planes", (ours.wall, ours.cpu), (plain.wall, plain.cpu))
-        print(f"| same F, spks and iscell | {same_results(Path(name), 2)} | | | |")
-    with tempfile.TemporaryDirectory() as name:
-        write_plane(Path(name), 0, n_frames, size, size)
-        run(("--stage", "register", name, "0", json.dumps(SETTINGS)))
-        plain = run(("--plain", name, "1", changed))
-        ours = run(("--stage", "cells", name, "0", changed))
-        show("changed threshold", (ours.wall, ours.cpu), (plain.wall, plain.cpu))
-        show("without imports", ours.inner, plain.inner)
-        print(f"| same F, spks and iscell | {same_results(Path(name), 1)} | | | |")
+    write_plane(folder, 0, n_frames, size, size)
+    run(("--stage", "register", str(folder), "0", json.dumps(SETTINGS)))
+    plain = run(("--plain", str(folder), "1", changed))
+    ours = run(("--stage", "cells", str(folder), "0", changed))
+    same = "F, spks and iscell bit-identical" if same_results(folder, 1) else "**results differ**"
+    work = f"changed threshold, {n_frames} frames of {size} x {size}"
+    return [
+        row(work, ours.wall, plain.wall, "s", 8 if judge else None, f"imports counted; {same}", ours.peak),
+        row(work, ours.inner[0], plain.inner[0], "s", None, "without imports, which the jobs of a run share"),
+    ]
 
 
-def print_pages(n_files: int, size: int) -> None:
-    """Print the time of a folder of single-page files."""
+def row(
+    work: str, ours: float, plain: float, unit: str, factor: int | None, note: str, peak: float | None = None
+) -> Row:
+    """Return a row beside plain suite2p; ours should be `factor` times faster."""
+    target = f"{factor} times faster" if factor else ""
+    met = plain >= factor * ours if factor else None
+    return Row(work, unit, {"ours": ours, "plain suite2p": plain}, target, met, peak, note)
+
+
+def single_pages(folder: Path, n_files: int, size: int) -> Row:
+    """Measure the conversion of a folder of single-page files."""
     import tifffile
 
-    with tempfile.TemporaryDirectory() as name:
-        rng = np.random.default_rng(1)
-        for number in range(n_files):
-            page = rng.poisson(100, (size, size)).astype(np.uint16)
-            tifffile.imwrite(Path(name) / f"frame{number:05d}.tif", page)
-        (Path(name) / "movie").mkdir()
-        work = run(("--pages", name))
-        print(
-            f"\n{n_files} single-page files of {size} x {size}: {work.wall:.1f} s, {work.cpu:.1f} CPU s, "
-            f"{work.peak:.0f} MB",
-            flush=True,
-        )
+    rng = np.random.default_rng(1)
+    for number in range(n_files):
+        page = rng.poisson(100, (size, size)).astype(np.uint16)
+        tifffile.imwrite(folder / f"frame{number:05d}.tif", page)
+    (folder / "movie").mkdir()
+    work = run(("--pages", str(folder)))
+    start = time.perf_counter()
+    for path in sorted(folder.glob("*.tif")):
+        tifffile.imread(path)
+    limit = time.perf_counter() - start
+    name = f"{n_files} single-page files of {size} x {size} to a movie with projections"
+    figures = {"ours": work.wall, "tifffile.imread of all": limit}
+    return Row(name, "s", figures, "at most 5 s", work.wall <= 5, work.peak)
+
+
+def rows(quick: bool, folder: Path) -> list[Row]:
+    """Measure frames of 512 x 512, a minute at 30 Hz; quick: 300 of 200 x 200, mostly imports."""
+    size, n_frames, n_files = (200, 300, 300) if quick else (512, 2000, 1000)
+    found = []
+    for name, measure in (("planes", two_planes), ("threshold", changed_threshold)):
+        place = folder / name
+        place.mkdir()
+        found += measure(place, size, n_frames, judge=not quick)
+        shutil.rmtree(place)
+    (folder / "pages").mkdir()
+    return [*found, single_pages(folder / "pages", n_files, 256)]
 
 
 def print_memory(shapes: list[tuple[int, int, int]]) -> None:
@@ -247,10 +266,8 @@ def print_memory(shapes: list[tuple[int, int, int]]) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=512, help="side of the frames of the two planes, pixels")
-    parser.add_argument("--frames", type=int, default=2000, help="a minute at 30 Hz; real recordings are longer")
-    parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--only", choices=("planes", "pages", "memory"))
+    parser.add_argument("--quick", action="store_true", help="small frames")
+    parser.add_argument("--memory", action="store_true", help="only the table of declared memory")
     parser.add_argument("--stage", nargs=4, metavar=("STAGE", "DIR", "PLANE", "SETTINGS"), help=argparse.SUPPRESS)
     parser.add_argument("--plain", nargs=3, metavar=("DIR", "PLANES", "SETTINGS"), help=argparse.SUPPRESS)
     parser.add_argument("--pages", metavar="DIR", help=argparse.SUPPRESS)
@@ -263,13 +280,11 @@ def main() -> None:
         run_plain(Path(folder), int(planes), json.loads(settings))
     elif arguments.pages:
         convert_pages(Path(arguments.pages))
+    elif arguments.memory:
+        print_memory([(1000, 130, 130), (600, 192, 300), (600, 256, 256), (300, 512, 512)])
     else:
-        if arguments.only in (None, "planes"):
-            print_two_planes(arguments.size, arguments.frames)
-        if arguments.only in (None, "pages"):
-            print_pages(arguments.files, 256)
-        if arguments.only in (None, "memory"):
-            print_memory([(1000, 130, 130), (600, 192, 300), (600, 256, 256), (300, 512, 512)])
+        with tempfile.TemporaryDirectory() as folder:
+            print(print_rows(rows(arguments.quick, Path(folder))))
 
 
 if __name__ == "__main__":

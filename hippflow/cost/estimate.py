@@ -21,6 +21,9 @@ _DAY = re.compile(r"[A-Za-z]+/\d{8}(?!\d)")
 #: Channels in one Slurm job, as profiles/slurm has it.
 CHANNELS = 8
 
+#: Rules that read no whole inputs from the volume: a bucket's object, and moments of a day's signals.
+_NOT_FROM_VOLUME = ("staging", "report")
+
 #: Channels of a recording that are not neural, where its header cannot be read.
 _ANALOG = 4
 
@@ -120,6 +123,25 @@ def estimate(jobs: list[PlannedJob], history: History, prices: Prices, settings:
         ``usd``, ``error`` (dollars more or less), ``instance_hours``, ``cpu_hours``, ``lines``, ``items``,
         ``to_dict()``.
     """
+    work, made, staged = planned_work(jobs, history, settings)
+    return account_for(work, prices, settings, made=made, staged=staged)
+
+
+def planned_work(jobs: list[PlannedJob], history: History, settings: dict[str, Any]) -> tuple[list[Work], float, float]:
+    """Say what each job of a dry run would take, before anything is priced.
+
+    Parameters
+    ----------
+    jobs, history, settings
+        As of :func:`estimate`.
+
+    Returns
+    -------
+    work : list of Work
+        In the order of `jobs`.
+    made, staged : float
+        Bytes of products, and of copies from a bucket.
+    """
     sizes = _Sizes(jobs, history, settings["sample_bytes"])
     work, made, staged = [], 0.0, 0.0
     days = [day_of(job.wildcards, job.outputs) for job in jobs]
@@ -136,7 +158,7 @@ def estimate(jobs: list[PlannedJob], history: History, prices: Prices, settings:
         written = sum(sizes.of_output(job, path) for path in job.outputs)
         made += written if job.rule != "staging" else 0.0
         staged += n_bytes if job.rule == "staging" else 0.0
-        new = set(job.inputs) - known[name] if job.rule != "staging" else set()
+        new = set(job.inputs) - known[name] if job.rule not in _NOT_FROM_VOLUME else set()
         known[name] |= new
         predicted = history.predict(job.rule, n_bytes)
         work.append(
@@ -152,4 +174,4 @@ def estimate(jobs: list[PlannedJob], history: History, prices: Prices, settings:
                 n_bytes=written + sum(sizes.of_input(job, path) for path in new),
             )
         )
-    return account_for(work, prices, settings, made=made, staged=staged)
+    return work, made, staged
