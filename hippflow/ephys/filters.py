@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy.signal import butter, lfilter, lfilter_zi
 
+from hippflow.ephys.recursion import Recursion
 from hippflow.errors import ConfigError, SignalError
 
 #: Samples read at a time unless told otherwise: 0.5 MB as float64, which stays in a core's cache.
@@ -65,24 +66,41 @@ def read_blocks(x: SignalLike, block: int = BLOCK) -> Iterator[np.ndarray]:
     >>> [part.tolist() for part in read_blocks(np.arange(5.0), block=2)]
     [[0.0, 1.0], [2.0, 3.0], [4.0]]
     """
+    start = 0
+    for part in read_unchecked(x, block):
+        refuse_not_finite(part, start)
+        start += len(part)
+        yield part
+
+
+def read_unchecked(x: SignalLike, block: int = BLOCK) -> Iterator[np.ndarray]:
+    """Read a signal as :func:`read_blocks` does, for one who will find samples that are not finite himself."""
     n_samples = len(x)
     for start in range(0, n_samples, block):
-        stop = min(start + block, n_samples)
-        part = np.asarray(x[start:stop])
-        if part.dtype.kind != "f":
-            raise TypeError(f"expected a floating-point signal in uV, found {part.dtype}")
-        if part.shape != (stop - start,):
-            raise SignalError(
-                f"samples {start} to {stop}: expected an array of shape ({stop - start},), found {part.shape}; "
-                "the signal is cut short or has more than one channel"
-            )
-        finite = np.isfinite(part)
-        if not finite.all():
-            first = int(np.argmin(finite))
-            raise SignalError(
-                f"sample {start + first}: expected a finite value, found {part[first]}; repair or leave out the channel"
-            )
-        yield part
+        yield read_part(x, start, min(start + block, n_samples))
+
+
+def read_part(x: SignalLike, start: int, stop: int) -> np.ndarray:
+    """Read samples of a signal, with the checks of :func:`read_blocks` but that for what is not finite."""
+    part = np.asarray(x[start:stop])
+    if part.dtype.kind != "f":
+        raise TypeError(f"expected a floating-point signal in uV, found {part.dtype}")
+    if part.shape != (stop - start,):
+        raise SignalError(
+            f"samples {start} to {stop}: expected an array of shape ({stop - start},), found {part.shape}; "
+            "the signal is cut short or has more than one channel"
+        )
+    return part
+
+
+def refuse_not_finite(part: np.ndarray, start: int) -> None:
+    """Raise a SignalError that names the first sample which is not finite, of a signal's samples from `start` on."""
+    finite = np.isfinite(part)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise SignalError(
+            f"sample {start + first}: expected a finite value, found {part[first]}; repair or leave out the channel"
+        )
 
 
 def butter_bandpass(order: int, band: Sequence[float], sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -251,17 +269,17 @@ def _filter_blocks(
     b: np.ndarray, a: np.ndarray, blocks: Iterable[np.ndarray], edge: int, overlap: int
 ) -> Iterator[np.ndarray]:
     """Do the work of :func:`filtfilt_stream`, whose checks are thus done before the first block is asked for."""
-    steady = lfilter_zi(b, a)
+    steady, run = lfilter_zi(b, a), Recursion(b, a)
 
     def backward(y: np.ndarray) -> np.ndarray:
-        return lfilter(b, a, y[::-1], zi=steady * y[-1])[0][::-1]
+        return run(y[::-1], steady * y[-1])[0][::-1]
 
     state = None
     unwanted = edge
     pending: list[np.ndarray] = []
     ready = 0
     for part in _extend_odd(blocks, edge):
-        y, state = lfilter(b, a, part, zi=steady * part[0] if state is None else state)
+        y, state = run(part, steady * part[0] if state is None else state)
         y, unwanted = y[unwanted:], max(0, unwanted - len(y))
         pending.append(y)
         ready += len(y)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hippflow.ephys.filters import BLOCK, SignalLike, butter_bandpass, filtfilt_blocks
+from hippflow.ephys.filters import BLOCK, SignalLike, butter_bandpass
+from hippflow.ephys.zero_phase import zero_phase_blocks
 
 
 def highpass_blocks(
@@ -37,7 +38,7 @@ def highpass_blocks(
     band : sequence of two floats
         Low and high corner, Hz.
     block : int
-        Samples per read.
+        Samples per read of a signal of a few seconds; longer ones are read as the filter needs them.
 
     Returns
     -------
@@ -60,4 +61,4 @@ def highpass_blocks(
     (dtype('float32'), 30000, 1.0)
     """
     b, a = butter_bandpass(order, band, sampling_rate)
-    return (y.astype(np.float32) for y in filtfilt_blocks(b, a, x, block=block))
+    return zero_phase_blocks(b, a, x, block=block)

@@ -16,6 +16,8 @@ import h5py
 import hickle
 import numpy as np
 
+from hippflow.io.disk import scratch_file
+
 #: Numbers of 'analogInfo' that are filled in at the end.
 LATE = ("MinVal", "MaxVal", "NumberClipped")
 
@@ -77,13 +79,13 @@ def create_signal_file(part: Path, fields: dict[str, Any], n_samples: int, dtype
     image = _images.get(key)
     if image is None:
         placeholder = {"data": np.zeros(1, dtype)}
-        hickle.dump(placeholder | fields, str(part), mode="w")
-        image = _make_room(part, n_samples, dtype)
+        with scratch_file() as scratch:
+            hickle.dump(placeholder | fields, str(scratch), mode="w")
+            image = _make_room(scratch, n_samples, dtype)
         if image.texts:
             if len(_images) >= _KEPT:
                 _images.clear()
             _images[key] = image
-        return image.layout
     head, tail = bytearray(image.head), bytearray(image.tail)
     for name, at in image.texts.items():
         field, index = _VARYING[name]

@@ -19,8 +19,6 @@ from hippflow.io.atomic import whole_file
 from hippflow.io.products import DAMAGE, check_room, damaged, decode, open_hickle, value_node
 from hippflow.io.signal_layout import create_signal_file
 
-INT16 = np.iinfo(np.int16)
-
 
 class SignalWriter:
     """Takes the samples of one signal in order; made by :func:`write_signal`."""
@@ -38,9 +36,13 @@ class SignalWriter:
     def write(self, microvolts: np.ndarray) -> None:
         """Append samples in uV, rounding and clipping them where the product is int16."""
         if self.dtype == np.int16:
-            bits = np.rint(np.asarray(microvolts, np.float64) / self.gain)
-            self._clipped += int(np.count_nonzero((bits < INT16.min) | (bits > INT16.max)))
-            self.write_stored(np.clip(bits, INT16.min, INT16.max).astype(np.int16))
+            from hippflow.ephys.filter_kernels import to_steps
+
+            microvolts = np.asarray(microvolts)
+            dtype = np.float32 if microvolts.dtype == np.float32 else np.float64
+            bits = np.empty(microvolts.shape, np.int16)
+            self._clipped += to_steps(np.ascontiguousarray(microvolts, dtype), float(self.gain), bits)
+            self.write_stored(bits)
         else:
             self.write_stored(np.asarray(microvolts, np.float32))
 

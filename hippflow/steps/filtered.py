@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hippflow.errors import about
 from hippflow.io.products import base_fields
 from hippflow.io.signals import Signal, open_signal, write_signal
 from hippflow.progress import Progress
@@ -43,7 +44,7 @@ def write_filtered(
     length : callable
         Number of filtered samples of so many raw ones.
     """
-    with open_signal(raw) as signal:
+    with about(raw), open_signal(raw) as signal:
         lengths = [length(int(n)) for n in signal.segments[:, 1]]
         rate = sampling_rate or signal.sampling_rate
         info = {

@@ -6,6 +6,9 @@ from hippflow.ephys.highpass import highpass_blocks
 from hippflow.names import highpass_args
 from hippflow.steps.filtered import write_filtered
 
+#: What this imports when it needs it; the process that scripts are forked from does so for all of them.
+LATE_IMPORTS = ("hippflow.ephys.compiled_filters",)
+
 
 def make_rplhighpass(raw: str | Path, product: str | Path, *, order: int, band: list[float], dtype: str) -> None:
     """Write the high-pass signal of one channel, see :func:`hippflow.ephys.highpass.highpass_blocks`.

@@ -7,6 +7,9 @@ from hippflow.io.signals import open_signal
 from hippflow.names import lfp_args
 from hippflow.steps.filtered import write_filtered
 
+#: What this imports when it needs it; the process that scripts are forked from does so for all of them.
+LATE_IMPORTS = ("hippflow.ephys.compiled_filters",)
+
 
 def make_rpllfp(
     raw: str | Path, product: str | Path, *, resample_rate: int, order: int, band: list[float], dtype: str

@@ -87,6 +87,18 @@ def test_int16_clips_and_counts(path):
     assert loaded["analogInfo"]["NumberClipped"] == 5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gain", [0.25, 0.195, 1e-3])
+def test_int16_rounds_as_numpy_does(path, dtype, gain):
+    halves = np.arange(-40_000, 40_000) * gain / 2
+    x = np.concatenate([halves, 3000 * np.random.default_rng(0).standard_normal(50_000), [1e30, -np.inf]]).astype(dtype)
+    write(path, [x[:70_000], x[70_000:]], dtype="int16", gain=gain)
+    steps = np.rint(x.astype(float) / gain)
+    loaded = hickle.load(path)
+    np.testing.assert_array_equal(loaded["data"], np.clip(steps, -32768, 32767).astype(np.int16))
+    assert loaded["analogInfo"]["NumberClipped"] == np.count_nonzero((steps < -32768) | (steps > 32767)) > 1
+
+
 def test_stored_samples_are_written_as_they_are(path):
     bits = np.array([-32768, 0, 32767], np.int16)
     with write_signal(path, FIELDS | {"analogInfo": INFO}, 3, "int16", 0.195) as writer:
