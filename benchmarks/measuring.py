@@ -127,11 +127,11 @@ class TreeMemory(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.peak = 0.0
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Look until stopped."""
-        while not self._stop.wait(0.5):
+        while not self._ended.wait(0.5):
             total = 0
             for pid in processes_below(os.getpid()):
                 with suppress(OSError, IndexError):
@@ -141,7 +141,7 @@ class TreeMemory(threading.Thread):
 
     def stop(self) -> float:
         """Stop looking, and return the peak."""
-        self._stop.set()
+        self._ended.set()
         self.join()
         return self.peak
 

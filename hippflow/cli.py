@@ -4,10 +4,12 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 
 from hippflow import __version__
 from hippflow.commands import archive, budget, cluster, cost, curation, demo, doctor, report, status
 from hippflow.errors import HippflowError
+from hippflow.redaction import redacted
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,5 +39,5 @@ def main() -> None:
         sys.exit(141)
     except HippflowError as error:
         if arguments.debug:
-            raise
+            sys.exit(redacted(traceback.format_exc()))
         sys.exit(f"hippflow: {error}")

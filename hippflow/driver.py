@@ -12,6 +12,8 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,69 @@ def _record_path(folder: Path) -> Path:
     return folder / "drivers" / f"{socket.gethostname()}-{os.getpid()}.json"
 
 
+def check_folders(config: dict[str, Any]) -> None:
+    """Write, rename and remove a file where a run's results will be, and its copies of raw files; claim the results.
+
+    To be called before the first job starts, and in no dry run. Snakemake's lock is of a workflow's folder; runs of
+    two folders into the same results would remove each other's products.
+
+    Parameters
+    ----------
+    config : dict
+        The complete configuration.
+
+    Raises
+    ------
+    DriverError
+        A folder that cannot be made or written to, or results that a run of another folder is writing.
+    """
+    keys = ["results", *(["staging"] if config["data"].startswith("s3://") else [])]
+    for key in keys:
+        path = Path(config[key])
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with whole_file(path / ".hippflow-writable") as part:
+                part.write_bytes(b"hippflow")
+            (path / ".hippflow-writable").unlink(missing_ok=True)
+        except OSError as error:
+            raise DriverError(
+                f"{path.absolute()}: expected a folder that can be written to, found: {error.strerror}; no job was "
+                f"started. Set {key} in config.yaml to another folder, or change whose it is, or how it is mounted"
+            ) from error
+    _claim(Path(config["results"]))
+
+
+def _claim(results: Path) -> None:
+    """Leave a record in the results, and refuse where a run of another workflow's folder has one."""
+    state, folder = results / ".hippflow", str(Path.cwd())
+    for record in killed_drivers(state)[0]:
+        record["path"].unlink(missing_ok=True)
+    atexit.register(_remove_empty, state)  # what is registered first is done last
+    try:
+        start_record(state, workflow=folder)  # before looking: of two at the same moment, at least one sees the other
+    except FileNotFoundError:  # another run, which ended, has just removed the folder
+        start_record(state, workflow=folder)
+    for record in other_drivers(state):
+        if record["workflow"] != folder:
+            raise DriverError(
+                f"{results.absolute()}: expected results that no other run writes, found one of {record['workflow']} "
+                f"(process {record['pid']} on {record['host']}); no job was started. Wait until it has ended, or set "
+                f"results to another folder; if that machine is gone, remove {record['path']}"
+            )
+
+
+def claim_of(results: str | Path) -> Path:
+    """Return the record that `check_folders` leaves in the results while this process lives."""
+    return _record_path(Path(results) / ".hippflow")
+
+
+def _remove_empty(state: Path) -> None:
+    """Leave nothing in the results when the last run has ended."""
+    for folder in (state / "drivers", state):
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def start_record(folder: str | Path, **entries: Any) -> None:
     """Leave the record of this process until it ends, by itself or by a signal that it can handle.
 
@@ -66,6 +131,13 @@ def start_record(folder: str | Path, **entries: Any) -> None:
         part.write_text(json.dumps(record | entries))
 
 
+def _records(folder: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the records that are there, and where; a process that ends takes its own away."""
+    for path in sorted(Path(folder, "drivers").glob("*.json")):
+        with suppress(FileNotFoundError):
+            yield path, json.loads(path.read_text())
+
+
 def killed_drivers(folder: str | Path) -> tuple[list[dict[str, Any]], bool]:
     """Find the records of processes that are no more.
 
@@ -77,13 +149,22 @@ def killed_drivers(folder: str | Path) -> tuple[list[dict[str, Any]], bool]:
         Whether no other driver may be at work, here or on another host.
     """
     killed, alone = [], True
-    for path in sorted(Path(folder, "drivers").glob("*.json")):
-        record = json.loads(path.read_text())
+    for path, record in _records(folder):
         if record["host"] != socket.gethostname() or process_identity(record["pid"]) == record["identity"]:
             alone = False
         else:
             killed.append(record | {"path": path})
     return killed, alone
+
+
+def other_drivers(folder: str | Path) -> list[dict[str, Any]]:
+    """Find the records of other processes that may be at work, here or on another host, each with its ``path``."""
+    here, others = socket.gethostname(), []
+    for path, record in _records(folder):
+        mine = record["host"] == here and record["pid"] == os.getpid()
+        if not mine and (record["host"] != here or process_identity(record["pid"]) == record["identity"]):
+            others.append(record | {"path": path})
+    return others
 
 
 def _active_jobs(run: str) -> list[str]:
@@ -134,6 +215,14 @@ def clear_up(folder: str | Path, locks: str | Path) -> None:
         Snakemake's folder of locks. It stays while another driver may be at work.
     """
     killed, alone = killed_drivers(folder)
+    for record in other_drivers(folder):
+        log.warning(
+            "Another run is at work in this folder: process %s on %s. What both would make is refused here (Directory "
+            "cannot be locked): wait until it has ended, and do not unlock. If that machine is gone, remove %s.",
+            record["pid"],
+            record["host"],
+            record["path"],
+        )
     for record in killed:
         n_jobs = cancel_jobs(record["run"]) if "run" in record else 0
         log.warning(

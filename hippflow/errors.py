@@ -5,9 +5,17 @@ about it. Scripts turn a :class:`HippflowError` into that message and a non-zero
 exit status; any other exception is a defect of hippflow and keeps its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hippflow.redaction import redacted
+
 
 class HippflowError(Exception):
-    """Base class of all errors that describe bad input rather than a defect."""
+    """Base class of all errors that describe bad input rather than a defect; none of them shows a secret."""
+
+    def __init__(self, *parts: object):
+        super().__init__(*(redacted(part) if isinstance(part, str) else part for part in parts))
 
 
 class ConfigError(HippflowError):
@@ -42,6 +50,10 @@ class StorageError(HippflowError):
     """A bucket, object or transfer that failed, or credentials that do not reach it."""
 
 
+class DiskError(HippflowError):
+    """A disk that is full, gone, or cannot be written to; another time it may be in order."""
+
+
 class DriverError(HippflowError):
     """A run that was killed and cannot be cleared up after."""
 
@@ -56,3 +68,22 @@ class ImagingError(HippflowError):
 
 class CloudError(HippflowError):
     """An AWS service other than S3 that refuses, fails or cannot be reached."""
+
+
+@contextmanager
+def about(path: object) -> Iterator[None]:
+    """Put a file before the message of an error that the block raises, where it does not name it.
+
+    Examples
+    --------
+    >>> with about("channel009/rplraw_d41d.hkl"):
+    ...     raise SignalError("signal of 1 sample is too short")
+    Traceback (most recent call last):
+    hippflow.errors.SignalError: channel009/rplraw_d41d.hkl: signal of 1 sample is too short
+    """
+    try:
+        yield
+    except HippflowError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error

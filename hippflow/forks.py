@@ -28,6 +28,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from hippflow.redaction import redacted
+
 #: Longest message; the names of 1000 files are some 100 kB.
 MAX_MESSAGE = 1 << 24
 
@@ -165,7 +167,7 @@ def _run(request: dict[str, Any]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as the interpreter does at the end of a script
-        traceback.print_exc()
+        sys.stderr.write(redacted(traceback.format_exc()))
         return 1
     return 0
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from hippflow_snakemake import script
+from hippflow_snakemake.shortcuts import take_shortcuts
 from snakemake.exceptions import WorkflowError
 from snakemake_logger_plugin_hippflow import describe_run, guard_budget
 
@@ -18,8 +19,9 @@ from hippflow.names import spectrum_args
 from hippflow.day.plan import EMPTY_PLAN, make_plan, read_plan
 from hippflow.day.products import SUITE2P, UNITY, Products
 from hippflow.day.raw import raw_tree
-from hippflow.driver import clear_up, start_record
+from hippflow.driver import check_folders, claim_of, clear_up, start_record
 from hippflow.errors import HippflowError
+from hippflow.io.disk import claim_results
 from hippflow.nwb.sources import check_nwb, nwb_settings, nwb_sources
 
 #: Folder of what a run keeps about itself.
@@ -33,6 +35,8 @@ def get_cost(run):
     return settle(run)
 
 
+take_shortcuts()
+
 try:
     if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
         clear_up(STATE, ".snakemake/locks")
@@ -41,6 +45,8 @@ try:
     )
     if workflow.is_main_process:
         describe_run(config, workflow, get_cost)
+    # Who is told is a matter of the driver: it may be secret, and Snakemake keeps the configuration of scripts in files.
+    config = {key: value for key, value in config.items() if key != "notify"}
     IN_BUCKET = config["data"].startswith("s3://")
     if not workflow.is_main_process:
         PLAN = read_plan()
@@ -72,6 +78,8 @@ NAVIGATION = r"[A-Za-z]+/\d{8}/session\d{2}"
 # A run that is killed leaves this record, for the next one to clear up after it. Jobs are
 # known by now, and none has started.
 onstart:
+    check_folders(config)
+    claim_results(claim_of(config["results"]))
     start_record(STATE)
     guard_budget(config, workflow, STATE)
 

@@ -23,7 +23,19 @@ def get_eye_memory(wildcards, attempt):
 
 
 def get_sorting_memory(wildcards, attempt):
-    """Memory of a sorting: the sorter holds the whole day of one channel, some 20 bytes a sample."""
+    """Memory of a sorting: the default sorter holds the spikes alone, others the day of a channel, 20 bytes a sample."""
+    if config["sorting"]["sorter"] == "gaussian_mixture":
+        return get_units_memory(wildcards, attempt)
+    return get_viewer_memory(wildcards, attempt)
+
+
+def get_units_memory(wildcards, attempt):
+    """Memory of a step on a day's spikes, some 100 a second at most, that reads the signal block by block."""
+    return int(1500 + get_seconds(wildcards) * 100_000 / 1e6) * attempt
+
+
+def get_viewer_memory(wildcards, attempt):
+    """Memory of what viewers read: the whole day of one channel, some 20 bytes a sample."""
     return int(1500 + get_seconds(wildcards) * 30000 * 20 / 1e6) * attempt
 
 
@@ -48,8 +60,9 @@ def get_channel_runtime(wildcards, attempt):
 
 
 def get_sorting_runtime(wildcards, attempt):
-    """Time of sorting one channel, some ten times faster than real time."""
-    return int(10 + get_seconds(wildcards) / 60 / 2) * attempt
+    """Time of sorting one channel: the default sorter is some thousand times faster than real time, others ten times."""
+    share = 20 if config["sorting"]["sorter"] == "gaussian_mixture" else 2
+    return int(10 + get_seconds(wildcards) / 60 / share) * attempt
 
 
 # Imaging: from the size of a frame and of the files; where these are compressed, the next attempt gets more.
@@ -144,7 +157,12 @@ def get_nwb_runtime(wildcards, attempt):
 
 
 def get_block(stage, day, number=1):
-    """Group of jobs on one subject/day that go into one Slurm job as a whole."""
+    """Group of jobs on one subject/day that go into one Slurm job as a whole.
+
+    None in a dry run without the Slurm profile: a run on this machine has none, and they take a fifth of the time.
+    """
+    if workflow.dryrun and not workflow.group_settings.group_components:
+        return None
     group = "_".join([stage, *Path(day).parts[:2], f"{number:02d}"])
     workflow.parent_groupids[group] = "block"
     return group

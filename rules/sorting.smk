@@ -47,8 +47,8 @@ rule units:
         "../envs/ephys.yaml"
     threads: 1
     resources:
-        mem_mb=get_sorting_memory,
-        runtime=get_sorting_runtime,
+        mem_mb=get_units_memory,
+        runtime=get_channel_runtime,
     message:
         "Units of {wildcards.day}, channel {wildcards.number}"
     script:
@@ -102,8 +102,8 @@ rule phy:
         "../envs/ephys.yaml"
     threads: 1
     resources:
-        mem_mb=get_sorting_memory,
-        runtime=get_sorting_runtime,
+        mem_mb=get_viewer_memory,
+        runtime=get_split_runtime,
     message:
         "Phy folder of {wildcards.day}, channel {wildcards.number}"
     script:
@@ -128,8 +128,8 @@ rule sorting_analyzer:
         "../envs/ephys.yaml"
     threads: 1
     resources:
-        mem_mb=get_sorting_memory,
-        runtime=get_sorting_runtime,
+        mem_mb=get_viewer_memory,
+        runtime=get_split_runtime,
     message:
         "SortingAnalyzer of {wildcards.day}, channel {wildcards.number}"
     script:

@@ -21,6 +21,8 @@ import yaml
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from hippflow.errors import HippflowError
+from hippflow.io.disk import disk_error
+from hippflow.redaction import redacted
 
 log = logging.getLogger("hippflow.job")
 
@@ -37,6 +39,22 @@ def _from_command_line(arguments: list[str]) -> SimpleNamespace:
     return SimpleNamespace(**{section: SimpleNamespace(**values) for section, values in sections.items()}, log=[])
 
 
+class _LogFile(logging.FileHandler):
+    """A job's log; what a full disk does not take of it is on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Pass over errors of the disk, of which the job itself will fail and tell."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+class _Formatter(logging.Formatter):
+    """Lines of a log, without secrets that an error of any library may have in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
 def _start_log(files: Iterable[str]) -> None:
     """Log to the terminal, where an error is its message alone, and to the job's log, which has everything."""
     terminal = logging.StreamHandler()
@@ -44,10 +62,20 @@ def _start_log(files: Iterable[str]) -> None:
     handlers: list[logging.Handler] = [terminal]
     for path in files:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w"))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+        if Path(path).is_symlink():  # a log is a file of its own, and no other is written over
+            Path(path).unlink()
+        handlers.append(_LogFile(path, mode="w"))
+    for handler in handlers:
+        handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=handlers)
     logging.getLogger("hippflow").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
+
+
+def _files(outputs: Any) -> list[str]:
+    """Return the files that a job writes; a name may stand for several."""
+    values = [value if isinstance(value, list) else [value] for value in vars(outputs).values()]
+    return [str(path) for paths in values for path in paths]
 
 
 @contextmanager
@@ -77,6 +105,10 @@ def job(names: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         log.error("%s: %s", type(error).__name__, error)
         log.debug("It was raised here:", exc_info=True)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if trouble := disk_error(error, _files(run.output)):
+            log.debug("It was raised here:", exc_info=True)
+            log.error("%s: %s", type(trouble).__name__, trouble)  # last: it says more than the traceback's own line
+            sys.exit(1)
         log.exception("Unexpected error, a defect of hippflow: please report it with this log.")
         raise

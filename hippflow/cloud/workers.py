@@ -24,6 +24,8 @@ T = TypeVar("T")
 class Patience:
     """How long a block whose transfer fails is tried again, since the last byte that came.
 
+    As it is, an endpoint that is down for a minute and a half, at the least, is waited for.
+
     Attributes
     ----------
     attempts : int
@@ -34,8 +36,8 @@ class Patience:
         Seconds before the second attempt; they double, up to the longest.
     """
 
-    attempts: int = 6
-    seconds: float = 120.0
+    attempts: int = 10
+    seconds: float = 180.0
     first_pause: float = 2.0
     longest_pause: float = 30.0
 

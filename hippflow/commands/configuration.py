@@ -64,6 +64,8 @@ def list_products(config: dict[str, Any]) -> "Products":
 def settings_again(arguments: argparse.Namespace) -> str:
     """Return the options of the configuration as they follow the targets of a Snakemake command.
 
+    Who is told of runs (``notify``) is left out: its addresses may be secret, and change no product.
+
     Examples
     --------
     >>> settings_again(argparse.Namespace(directory=".", configfile=["mine.yaml"], config=["umaze={min_obs: 1}"]))
@@ -71,5 +73,6 @@ def settings_again(arguments: argparse.Namespace) -> str:
     """
     options = [] if arguments.directory == "." else ["--directory", arguments.directory]
     options += ["--configfile", *arguments.configfile] if arguments.configfile else []
-    options += ["--config", *arguments.config] if arguments.config else []
+    settings = [setting for setting in arguments.config if not setting.startswith("notify=")]
+    options += ["--config", *settings] if settings else []
     return "".join(f" {shlex.quote(option)}" for option in options)

@@ -13,6 +13,7 @@ from typing import Any
 
 from hippflow.cost.account import Account
 from hippflow.io.atomic import whole_file
+from hippflow.redaction import redacted_command
 from hippflow.runs.record import Run
 
 #: Names in the folder of what runs know of each other.
@@ -138,4 +139,4 @@ def find_estimate(state: str | Path, run: Run) -> dict[str, Any] | None:
 
 
 def _plain(command: list[str]) -> list[str]:
-    return [argument for argument in command if argument not in _DRY]
+    return redacted_command(argument for argument in command if argument not in _DRY)

@@ -8,18 +8,25 @@ whose name is almost a session's.
 """
 
 import json
+import logging
 import re
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from hippflow.day.behaviour import check_eye_files, find_eye_files, find_maze_logs
+from hippflow.day.checks import CheckedTree, check_day_folders, check_subject_folders, is_date
 from hippflow.day.imaging import Recording, read_recording
 from hippflow.day.raw import LocalTree, RawTree
 from hippflow.day.selection import select_channels, select_names
 from hippflow.errors import CatalogError
 from hippflow.io.nsx import NsxHeader
-from hippflow.names import DAY, IMAGING, SESSION, SUBJECT
+from hippflow.names import IMAGING, SESSION, SUBJECT
+
+log = logging.getLogger(__name__)
+
+#: Largest numbers that folders arrayNN and channelNNN have room for.
+MAX_ARRAY, MAX_CHANNEL = 99, 999
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,14 @@ def _session_folders(tree: RawTree, day: str) -> list[str]:
 
 def _only_file(tree: RawTree, folder: str, suffix: str) -> str | None:
     """Return the one file with this suffix, None if there is none; hidden files do not count."""
-    found = sorted(name for name in tree.files(folder) if name.endswith(f".{suffix}") and not name.startswith("."))
+    names = [name for name in tree.files(folder) if not name.startswith(".")]
+    found = sorted(name for name in names if name.endswith(f".{suffix}"))
+    for name in names:
+        if name.lower().endswith(f".{suffix}") and name not in found:
+            raise CatalogError(
+                f"{tree.name(folder)}/{name}: expected the suffix .{suffix}, found {name[-len(suffix) - 1 :]}; "
+                "rename the file"
+            )
     if len(found) > 1:
         raise CatalogError(
             f"{tree.name(folder)}: expected one .{suffix} file, found {len(found)} ({', '.join(found)}); "
@@ -182,6 +196,12 @@ def raw_channels(header: NsxHeader, raw_label: str, first_connector: int) -> dic
         if number in found:
             raise CatalogError(f"{header.path}: two channels are labelled {channel.label!r}; their numbers must differ")
         array = channel.connector - first_connector + 1
+        if number > MAX_CHANNEL or array > MAX_ARRAY:
+            raise CatalogError(
+                f"{header.path}: expected channels up to {MAX_CHANNEL} on front-ends up to {MAX_ARRAY}, found channel "
+                f"{number} on front-end {array} at {channel.label!r}; the label or the header is damaged, or set "
+                "rplsplit.raw_label to a pattern of neural channels alone"
+            )
         if array < 1:
             raise CatalogError(
                 f"{header.path}: expected front-ends from {first_connector} (rplsplit.first_connector), found "
@@ -206,6 +226,7 @@ def _read_session(tree: RawTree, path: str, config: dict[str, Any], eyes: dict[s
         "maze_logs": () if fixation else find_maze_logs(tree, path, config["unity"]),
         "eye": eyes["fixation" if fixation else "navigation"],
     }
+    _check_markers(tree.name(path), nev, nsx, behaviour, config["rplparallel"]["no_markers"])
     if nsx is None:
         return Session(path, events, None, 0, 0.0, 0.0, None, {}, **behaviour)
     header = tree.nsx_header(nsx)
@@ -225,7 +246,19 @@ def _read_session(tree: RawTree, path: str, config: dict[str, Any], eyes: dict[s
     )
 
 
-def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalog:
+def _check_markers(where: str, nev: str | None, nsx: str | None, behaviour: dict[str, Any], no_markers: str) -> None:
+    """Check that behaviour has the markers that put it on the recording's clock, and that there is anything at all."""
+    found = [*behaviour["maze_logs"], *filter(None, [behaviour["eye"]])]
+    if not (nev or nsx or behaviour["maze_logs"]):
+        log.warning("%s: a session without a recording; nothing is made of it. Copy its files there.", where)
+    elif not nev and found and no_markers == "error":
+        raise CatalogError(
+            f"{where}: expected a .nev with the trial markers that {found[0]} is aligned by, found none; copy it "
+            "there, or set rplparallel.no_markers to allow, and the session goes without behaviour"
+        )
+
+
+def build_catalog(config: dict[str, Any], tree: RawTree | None = None, *, look: bool = True) -> Catalog:
     """List the raw tree and read its headers, for what the configuration selects.
 
     Parameters
@@ -234,6 +267,8 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
         The complete configuration, see :func:`hippflow.day.config.check_config`.
     tree : RawTree, optional
         The raw tree, where it is not the local folder ``config["data"]``.
+    look : bool
+        Whether local files that jobs could not read are an error here.
 
     Returns
     -------
@@ -242,13 +277,16 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
     Raises
     ------
     CatalogError
-        A layout that leaves open which file is meant, or nothing at all.
+        A layout that leaves open which file is meant, a name or time that cannot be right
+        (:class:`hippflow.day.checks.CheckedTree`), or nothing at all.
     ConfigError
         A selected subject, day, session or channel that is not there.
     FormatError
         A damaged header.
     """
-    tree = tree or LocalTree(config["data"])
+    tree = CheckedTree(tree or LocalTree(config["data"]), config["raw"], look)
+    if config["subjects"] == "all":
+        check_subject_folders(tree, tree.folders(""))
     sessions: list[Session] = []
     recordings: list[Recording] = []
     present: set[str] = set()
@@ -277,7 +315,9 @@ def build_catalog(config: dict[str, Any], tree: RawTree | None = None) -> Catalo
 
 def _select_days(tree: RawTree, subjects: list[str], wanted: Any) -> list[str]:
     """Return the selected subject/day; a day must exist for at least one of several subjects."""
-    present = [(subject, day) for subject in subjects for day in _folders(tree, subject, DAY)]
+    for subject in subjects if wanted == "all" else ():
+        check_day_folders(tree.name(subject), tree.folders(subject))
+    present = [(subject, day) for subject in subjects for day in sorted(filter(is_date, tree.folders(subject)))]
     where = tree.name(subjects[0] if len(subjects) == 1 else "")
     days = select_names("days", wanted, sorted({day for _, day in present}), where)
     return [f"{subject}/{day}" for subject, day in present if day in days]

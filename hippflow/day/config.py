@@ -1,6 +1,7 @@
 """The configuration: checked against its schema, with errors a person can act on."""
 
 import re
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import yaml
 
 from hippflow.day.selection import nearest
+from hippflow.day.yaml_text import parse_yaml
 from hippflow.errors import ConfigError
 from hippflow.imaging.settings import check_suite2p
+from hippflow.redaction import HIDDEN, redacted_command
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
@@ -79,6 +82,8 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     errors = sorted(Draft202012Validator(schema).iter_errors(complete), key=lambda error: list(map(str, error.path)))
     if errors:
         raise ConfigError("config.yaml: " + "\n".join(line for error in errors for line in _explain(error)))
+    _check_finite(complete, "")
+    _check_folders(complete)
     _check_bands(complete)
     _check_label(complete["rplsplit"]["raw_label"])
     _check_sorter(complete["sorting"]["sorter"])
@@ -111,7 +116,7 @@ def read_config(files: list[Path], settings: list[str], schema: dict[str, Any]) 
     config: dict[str, Any] = {}
     for path in files:
         try:
-            found = yaml.safe_load(Path(path).read_text()) or {}
+            found = parse_yaml(Path(path).read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: expected a configuration in YAML, found: {error}") from error
         config = _over(config, found, str(path))
@@ -120,9 +125,11 @@ def read_config(files: list[Path], settings: list[str], schema: dict[str, Any]) 
         if not found_value:
             raise ConfigError(f"--config: expected KEY=VALUE, found {setting!r}")
         try:
-            config = _over(config, {key: yaml.safe_load(value)}, "--config")
+            config = _over(config, {key: parse_yaml(value)}, "--config")
         except yaml.YAMLError as error:
-            raise ConfigError(f"--config {setting}: expected a value in YAML, found: {error}") from error
+            shown = HIDDEN if key == "notify" else error
+            (setting,) = redacted_command([setting])
+            raise ConfigError(f"--config {setting}: expected a value in YAML, found: {shown}") from error
     return check_config(config, schema)
 
 
@@ -162,16 +169,41 @@ def _as_meant(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -
     if isinstance(value, list):
         items = schema.get("items", schema if {"number", "boolean"} <= kinds else {})
         return [_as_meant(item, items, definitions) for item in value]
+    if isinstance(value, float) and "integer" in kinds and "number" not in kinds and value.is_integer():
+        return int(value)  # 1000.0 passes for a whole number, and is none for Python
     if not isinstance(value, str):
         return value
     if "null" in kinds and value in ("null", "None"):
         return None
     numbers = {"integer", "number"} & kinds or any(isinstance(v, int) for v in schema.get("enum", []))
-    if numbers and re.fullmatch(r"-?\d+(\.\d+)?", value):
+    if numbers and re.fullmatch(r"-?[0-9]{1,300}(\.[0-9]{1,300})?", value):
         return float(value) if "." in value else int(value)
     if "boolean" in kinds and value.lower() in ("true", "false"):
         return value.lower() == "true"
     return value
+
+
+def _check_finite(value: Any, where: str) -> None:
+    """Check that every number is one: a comparison with NaN is never true, so a schema's bounds let it pass."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_finite(part, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for part in value:
+            _check_finite(part, where)
+    elif isinstance(value, int | float) and not abs(value) < 2**63:
+        found = value if isinstance(value, float) else f"one of {value.bit_length()} bits"
+        raise ConfigError(f"config.yaml: {where}: expected a finite number below 2^63, found {found}; write one")
+
+
+def _check_folders(config: dict[str, Any]) -> None:
+    """Check the folders that are written to: braces would be wildcards of the rules, and line ends end a log's line."""
+    for key in ("results", "staging"):
+        if not config[key].isprintable() or {"{", "}"} & set(config[key]):
+            raise ConfigError(
+                f"config.yaml: {key}: expected a folder without braces and control characters, found {config[key]!r}; "
+                "choose another"
+            )
 
 
 def _check_bands(config: dict[str, Any]) -> None:
@@ -190,8 +222,10 @@ def _check_bands(config: dict[str, Any]) -> None:
 def _check_label(raw_label: str) -> None:
     """Check that the labels' pattern is a regular expression with a group."""
     try:
-        n_groups = re.compile(raw_label).groups
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of expressions that a later Python may read in another way
+            n_groups = re.compile(raw_label).groups
+    except (re.error, OverflowError, RecursionError) as error:  # the latter two: too many repeats, brackets in brackets
         raise ConfigError(
             f"config.yaml: rplsplit.raw_label: {raw_label!r} is no regular expression: {error}"
         ) from error
@@ -205,7 +239,7 @@ def _check_label(raw_label: str) -> None:
 def _check_sorter(sorter: str) -> None:
     """Check that SpikeInterface knows the sorter, from its files: importing it would take a second of every start."""
     package = find_spec("spikeinterface")
-    if sorter == "mountainsort5" or package is None or package.origin is None:
+    if sorter in ("gaussian_mixture", "mountainsort5") or package is None or package.origin is None:
         return
     folders = (Path(package.origin).parent / "sorters" / kind for kind in ("internal", "external"))
     known = sorted(file.stem for folder in folders for file in folder.glob("[a-z]*.py"))
@@ -215,10 +249,17 @@ def _check_sorter(sorter: str) -> None:
         )
 
 
+class _Hidden:
+    """An address of who is told, which may be a secret, as errors show it."""
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
 def _explain(error: Any) -> list[str]:
     """Say in words what a jsonschema error means."""
     where = ".".join(map(str, error.path))
-    value = error.instance
+    value = _Hidden() if where.startswith("notify") and isinstance(error.instance, str) else error.instance
     if error.validator == "additionalProperties":
         valid = list(error.schema["properties"])
         unknown = [key for key in value if key not in valid]

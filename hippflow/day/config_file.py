@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from hippflow.day.config import check_config, load_schema
+from hippflow.day.yaml_text import parse_yaml
 from hippflow.errors import ConfigError
 
 _SCHEMA = Path("schemas/config.schema.yaml")
@@ -26,7 +27,7 @@ def read_plain_config(path: Path, remedy: str) -> dict[str, Any]:
         It is not there, no YAML, or holds no keys.
     """
     try:
-        config = yaml.safe_load(path.read_text()) or {}
+        config = parse_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected the configuration of the workflow, found: {error}; {remedy}") from error
     if not isinstance(config, dict):

@@ -36,6 +36,7 @@ BESIDE = ("report", "nwb")
 #: Blocks of the configuration that the report of a day does not show: they select, say where things are kept, or can
 #: hold an address that not everybody should read.
 _NOT_REPORTED = {"data", "staging", "subjects", "days", "sessions", "channels", "nwb", "notify", "archive", "budget"}
+_NOT_REPORTED |= {"raw"}
 
 #: Blocks of two-photon imaging, and those of everything; all others are of sessions.
 _OF_MOVIES, _OF_ALL = {"movie", "suite2p", "kmeans", "projections"}, {"results", "products", "cost", "cluster"}

@@ -1,5 +1,6 @@
 """A raw tree in a local folder, as the catalog looks at it: names, sizes and headers."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -50,6 +51,11 @@ class LocalTree:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
+        if re.match(r"[a-z][a-z0-9+.-]*:/", str(root)):
+            raise CatalogError(
+                f"{str(root).partition('?')[0]}: expected a folder or s3://bucket/prefix, found another kind of "
+                "address; for a bucket write s3:// and give credentials as for the AWS tools, no signed address"
+            )
         if not self.root.is_dir():
             raise CatalogError(
                 f"{root}: expected the folder of raw recordings (subject/YYYYMMDD/session01/...), found none; "

@@ -20,7 +20,7 @@ def nearest(value: Any, valid: Iterable[Any]) -> Any:
     from difflib import SequenceMatcher  # only for messages; parse time stays small
 
     valid = list(valid)
-    if all(str(v).isdigit() for v in [value, *valid]):
+    if all(re.fullmatch("[0-9]{1,300}", str(v)) for v in [value, *valid]):
         return min(valid, key=lambda v: abs(int(v) - int(value)))
     return max(valid, key=lambda v: SequenceMatcher(None, str(value), str(v)).ratio())
 
@@ -33,7 +33,8 @@ def by_numbers(name: str) -> list[Any]:
     >>> sorted(["session_10.txt", "session_2.txt"], key=by_numbers)
     ['session_2.txt', 'session_10.txt']
     """
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"([0-9]+)", name)  # every other part is a number
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)]
 
 
 def select_names(key: str, wanted: str | list[Any], valid: list[str], where: str) -> list[str]:

@@ -93,7 +93,7 @@ class Workplace:
         from hippflow.day.products import Products
 
         try:
-            return Products(self.settings, build_catalog(self.settings, self.tree))
+            return Products(self.settings, build_catalog(self.settings, self.tree, look=False))
         except HippflowError as error:
             return error
 

@@ -59,8 +59,10 @@ def read_lock(path: str | Path) -> dict[str, str]:
     dict of str to str
         Version by package.
     """
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", Path(path).read_text(), re.MULTILINE)
-    return dict(pins)
+    from packaging.markers import Marker  # says what of a lock is not for this machine
+
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(?: *; *(.+))?", Path(path).read_text(), re.MULTILINE)
+    return {name: version for name, version, marker in pins if not marker or Marker(marker).evaluate()}
 
 
 def check_packages(workplace: Workplace) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ clusters as Phy keeps them into such content.
 What it does not: read or write files, or apply what they say (:mod:`hippflow.ephys.curation`).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -86,8 +87,8 @@ def parse_curation(content: Any, units: Mapping[int, int], where: str) -> Curati
     labels = {}
     for name, texts in given.items():
         unit, label = reader.unit(name), reader.label(name, texts)
-        if label:
-            labels[unit] = label
+        if label and labels.setdefault(unit, label) != label:
+            reader.refuse("one label for a unit", f"{labels[unit]} and {label} for unit {unit}")
     gone = tuple(sorted(reader.unit(unit) for unit in _list(reader, removed, "removed units")))
     curation = Curation(labels, reader.merges(merges), gone)
     _check_merges(reader, curation)
@@ -169,7 +170,7 @@ class _Reader:
 
     def unit(self, name: Any) -> int:
         """Return the unit that a file means, whose keys are text."""
-        number = int(name) if str(name).isdecimal() else None
+        number = int(name) if isinstance(name, str | int) and re.fullmatch("[0-9]{1,18}", str(name)) else None
         if number not in self.units:
             there = ", ".join(map(str, self.units)) or "none"
             self.refuse(f"units of the sorting ({there})", f"unit {name!r}")
@@ -195,6 +196,8 @@ class _Reader:
             if not isinstance(members, list) or len(members) < 2:
                 self.refuse("merges of two units or more, as [[2, 4]]", f"{group!r}")
             found.append(tuple(sorted({self.unit(unit) for unit in members})))
+            if len(found[-1]) < len(members):
+                self.refuse("merges of different units", f"one twice in {group!r:.60}")
         return tuple(sorted(found))
 
 
@@ -221,15 +224,21 @@ def _of_spikeinterface(reader: _Reader, content: dict[str, Any]) -> tuple[dict[A
     if listed != set(reader.units):
         missing = sorted(set(reader.units) - listed)
         reader.refuse("all units of the sorting in unit_ids", f"none of {missing}: it is of another sorting")
-    for split in content.get("splits") or []:  # a list of rows, or a dictionary by unit
+    splits = content.get("splits") or []
+    if not isinstance(splits, list | dict):  # a list of rows, or a dictionary by unit
+        reader.refuse("a list of splits", f"{splits!r:.60}")
+    for split in splits:
         reader.refuse_split(split.get("unit_id") if isinstance(split, dict) else split, "in splits")
-    categories = list(content.get("label_definitions") or {})
+    categories = list(_mapping(reader, content.get("label_definitions"), "label_definitions"))
     category = categories[0] if len(categories) == 1 else CATEGORY
     labels: dict[Any, Any] = {}
     for row in _list(reader, content.get("manual_labels"), "manual_labels"):
         if not isinstance(row, dict) or not isinstance(row.get("labels", {}), dict):
             reader.refuse("unit_id and labels in every row of manual_labels", f"{row!r:.60}")
-        labels[row.get("unit_id")] = row.get("labels", row).get(category) or []
+        unit = reader.unit(row.get("unit_id"))
+        if unit in labels:
+            reader.refuse("one row of manual_labels for a unit", f"two of unit {unit}")
+        labels[unit] = row.get("labels", row).get(category) or []
     merges = content.get("merges") or content.get("merge_unit_groups")
     return labels, merges, content.get("removed") or content.get("removed_units")
 

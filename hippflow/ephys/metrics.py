@@ -6,6 +6,8 @@ waveforms, made repeatable (:mod:`hippflow.ephys.metrics_analyzer`), and labels 
 What it does not: sort, drop units, or write tables.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -58,7 +60,7 @@ COUNTS = ("num_spikes", "isi_violations_count", "rp_violations", "num_positive_p
 
 
 def unit_metrics(
-    x: np.ndarray,
+    x: Any,
     sampling_rate: float,
     sorting: Sorting,
     *,
@@ -74,8 +76,8 @@ def unit_metrics(
 
     Parameters
     ----------
-    x : ndarray of float, (n,)
-        High-pass signal that was sorted, uV. Not changed.
+    x : ndarray of float, or sliceable, (n,)
+        High-pass signal that was sorted, uV; it is read block by block. Not changed.
     sampling_rate : float
         Samples per second.
     sorting : Sorting
@@ -129,7 +131,6 @@ def unit_metrics(
     >>> unit_metrics(np.zeros(30000), 30000, silent).shape
     (0, 36)
     """
-    x = np.asarray(x, np.float32)
     if not sorting.n_units:
         empty = pd.DataFrame(index=pd.Index([], name="unit", dtype="int64"), columns=list(COLUMNS), dtype=float)
         return empty.astype(dict.fromkeys(COUNTS, "int64"))

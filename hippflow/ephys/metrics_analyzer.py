@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from hippflow.ephys.detection import streamed_noise_levels
 from hippflow.ephys.sorters import one_thread
-from hippflow.ephys.sorting import Sorting, noise_levels
+from hippflow.ephys.sorting import Sorting
 
 #: Spikes per unit whose clips give the template and the principal components.
 CLIPS_PER_UNIT = 2000
@@ -66,7 +67,7 @@ def quietly(seed: int) -> Iterator[None]:
 
 
 def make_analyzer(
-    x: np.ndarray,
+    x: Any,
     sampling_rate: float,
     sorting: Sorting,
     seed: int,
@@ -78,8 +79,8 @@ def make_analyzer(
 
     Parameters
     ----------
-    x : ndarray of float32, (n,)
-        High-pass signal that was sorted, uV.
+    x : ndarray of float32, or sliceable, (n,)
+        High-pass signal that was sorted, uV; it is read block by block.
     sampling_rate : float
         Samples per second.
     sorting : Sorting
@@ -96,16 +97,16 @@ def make_analyzer(
     spikeinterface.SortingAnalyzer
         Units have the numbers of `sorting`.
     """
-    from spikeinterface.core import NumpyRecording, NumpySorting, create_sorting_analyzer
+    from spikeinterface.core import NumpySorting, create_sorting_analyzer
+
+    from hippflow.ephys.streamed_recording import StreamedRecording
 
     if recording is None:
-        recording = NumpyRecording([x[:, None]], sampling_rate)
-        recording.set_channel_gains(1.0)
-        recording.set_channel_offsets(0.0)
+        recording = StreamedRecording(x, sampling_rate)
     recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
     recording.annotate(is_filtered=True)
     # SpikeInterface takes what it finds here, and random chunks, unseeded, where it finds nothing
-    std, mad = noise_levels(x, sorting.masked)
+    std, mad = streamed_noise_levels(x, sorting.masked)
     recording.set_property("noise_level_std_scaled", [std])
     recording.set_property("noise_level_mad_scaled", [mad or std])
     units = NumpySorting.from_samples_and_labels(
@@ -123,6 +124,7 @@ def make_analyzer(
             **({"principal_components": {"n_components": COMPONENTS}} if len(units.unit_ids) > 1 else {}),
         },
         n_jobs=1,
+        chunk_duration="10s",
         progress_bar=False,
     )
     return analyzer

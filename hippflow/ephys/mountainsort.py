@@ -23,6 +23,9 @@ from hippflow.progress import track
 #: of events must not look tighter than the noise allows.
 RIDGE = 0.3
 
+#: Features of which the largest differences are so many steps of them are told apart.
+SAME = 1e5
+
 
 def sort_scheme1(
     x: np.ndarray, sampling_rate: float, parameters: dict[str, Any], *, n_starts: int = 5, seed: int = 0
@@ -153,6 +156,39 @@ def mixture_information(features: np.ndarray, labels: np.ndarray) -> float:
     return float(n_parameters * np.log(n) - 2 * log_likelihood.sum())
 
 
+def without_twins(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave one of the points that are the same: isosplit6 never ends where it splits a group of such.
+
+    Recorded spikes are never the same; the steps of a channel that jumps between its rails are.
+
+    Parameters
+    ----------
+    points : ndarray of float, (n, d)
+
+    Returns
+    -------
+    distinct : ndarray, (m, d)
+        All points, as they are, where none are the same.
+    which : ndarray of int, (n,)
+        The row of `distinct` that stands for each point.
+
+    Examples
+    --------
+    >>> without_twins(np.array([[1.0, 2], [3, 4], [1, 2]]))[1].tolist()
+    [0, 1, 0]
+    """
+    largest = np.abs(points).max(initial=0.0)
+    if not (np.isfinite(largest) and largest > 0):
+        return points, np.arange(len(points))
+    _, first, which = np.unique(
+        np.rint(points / largest * SAME).astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
+    if len(first) == len(points):
+        return points, np.arange(len(points))
+    kept = np.sort(first)  # in the order given: the clustering depends on it
+    return points[kept], np.searchsorted(kept, first)[which.ravel()]
+
+
 def _align_and_cluster(
     samples: np.ndarray, snippets: np.ndarray, features: np.ndarray, order: np.ndarray, given: Any
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +208,9 @@ def _align_and_cluster(
 
     def cluster(points: np.ndarray) -> np.ndarray:
         labels = np.empty(len(points), np.int64)
-        labels[order] = isosplit6_subdivision_method(X=points[order], npca_per_subdivision=given.npca_per_subdivision)
+        distinct, which = without_twins(points[order])
+        found = isosplit6_subdivision_method(X=distinct, npca_per_subdivision=given.npca_per_subdivision)
+        labels[order] = found[which]
         return labels
 
     labels = cluster(features)

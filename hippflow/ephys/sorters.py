@@ -41,7 +41,7 @@ def check_installed(sorter: str) -> None:
 
     installed = installed_sorters()
     if sorter not in installed:
-        names = ", ".join(sorted(set(installed) | {"mountainsort5"}))
+        names = ", ".join(sorted(set(installed) | {"gaussian_mixture", "mountainsort5"}))
         raise SortingError(f"sorter {sorter!r} is unknown or not installed; installed here: {names}")
 
 

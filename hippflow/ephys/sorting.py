@@ -1,8 +1,9 @@
 """Spike sorting of one channel: from a day's high-pass signal to labelled spike times.
 
-What this does: masks artifacts as MountainLab does, runs MountainSort5 scheme 1 with
-the parameters of PyHipp's ``sort.sh`` (or any sorter that SpikeInterface can run),
-on one thread and from a fixed seed, and numbers the units in a defined order.
+What this does: masks artifacts as MountainLab does, detects events as MountainSort does and clusters
+them as a mixture of normal distributions, reading the signal block by block; or runs MountainSort5
+scheme 1 or any sorter that SpikeInterface can run, which hold the signal. The parameters are those of
+PyHipp's ``sort.sh``. All run on one thread and from a fixed seed; units are numbered in a defined order.
 
 What it does not: filter, read or write products, judge units (:mod:`hippflow.ephys.metrics`)
 or cut the day into sessions (:mod:`hippflow.ephys.sessions`).
@@ -18,16 +19,22 @@ from typing import Any
 
 import numpy as np
 
-from hippflow.ephys.mountainsort import sort_scheme1
+from hippflow.compiling import compiled
+from hippflow.ephys.clustering import cluster_events, offsets_to_peak
+from hippflow.ephys.detection import MAD_OF_NORMAL, artifact_intervals, find_events, scan, standard_deviation
 from hippflow.ephys.sorters import check_installed, one_thread, run_spikeinterface
 from hippflow.ephys.units import mean_waveforms
 from hippflow.errors import SignalError, SortingError
+from hippflow.progress import track
 
-#: Median absolute deviation of a normal distribution of standard deviation 1.
-MAD_OF_NORMAL = 0.6744897501960817
+#: The sorter that streams the signal; mountainsort5 and those of SpikeInterface hold it.
+STREAMING = "gaussian_mixture"
 
 #: Shortest signal that is sorted, in seconds: less says nothing about the noise.
 MIN_SECONDS = 1.0
+
+#: Noise in uV below which a channel is dead: what is left are the filter's rounding errors, or jumps between rails.
+MIN_NOISE = 1e-3
 
 #: Samples that are held in double precision at a time.
 BLOCK = 2**20
@@ -99,26 +106,20 @@ def mask_artifacts(x: np.ndarray, *, threshold: float = 10.0, chunk: int = 2000)
     >>> mask_artifacts(x, threshold=10, chunk=10).tolist(), bool((x[790:820] == 0).all())
     ([[790, 820]], True)
     """
-    n_full = len(x) // chunk
     # chunk by chunk: a squared copy of the whole signal would double the memory
     starts = range(0, len(x), chunk)
-    norms = np.sqrt([np.mean(np.square(x[start : start + chunk], dtype=np.float64)) * chunk for start in starts])
-    if n_full < 2:
-        return np.empty((0, 2), np.int64)
-    bad = norms > norms[:n_full].mean() + threshold * norms[:n_full].std()
-    bad = bad | np.append(bad[1:], False) | np.insert(bad[:-1], 0, False)
-    edges = np.flatnonzero(np.diff(bad.astype(np.int8), prepend=0, append=0))
-    intervals = np.minimum(edges.reshape(-1, 2) * chunk, len(x)).astype(np.int64)
+    squares = np.array([np.sum(np.square(x[start : start + chunk], dtype=np.float64)) for start in starts])
+    intervals = artifact_intervals(squares, len(x), threshold=threshold, chunk=chunk)
     for start, stop in intervals:
         x[start:stop] = 0
     return intervals
 
 
 def sort_spikes(
-    x: np.ndarray,
+    signal: Any,
     sampling_rate: float,
     *,
-    sorter: str = "mountainsort5",
+    sorter: str = STREAMING,
     detect_threshold: float = 4.0,
     detect_sign: int = 0,
     detect_interval_ms: float = 1.0,
@@ -132,31 +133,31 @@ def sort_spikes(
 ) -> Sorting:
     """Sort the spikes of one channel.
 
-    By default MountainSort5 scheme 1 with what PyHipp asked of MountainSort4. The signal
-    is divided by its median absolute deviation, taken over all of it: SpikeInterface's
-    whitening would draw random chunks, and large units would pull it. In these units
-    PyHipp's threshold, a multiple of the standard deviation, is
-    ``detect_threshold * std / mad``. Where the median is 0 (simulated spikes without
-    noise) the signal is divided by the standard deviation instead.
+    By default events are detected as MountainSort4 did for PyHipp, described by their principal components
+    and clustered as a mixture of normal distributions; the signal is read twice by slices, and what is in
+    memory are the events: 1 kB each.
+
+    MountainSort5 scheme 1 gets the signal divided by its median absolute deviation, taken over all of it:
+    SpikeInterface's whitening would draw random chunks, and large units would pull it. In these units
+    PyHipp's threshold, a multiple of the standard deviation, is ``detect_threshold * std / mad``. Where the
+    median is 0 (simulated spikes without noise) the signal is divided by the standard deviation instead.
+    Its peak memory is the signal plus 9 bytes per sample (two float32 copies and a mask), and about 4 kB per
+    spike and start, which isosplit6 0.1.4 never gives back: sort each channel in a process of its own.
 
     MountainSort4 also deleted spikes that follow one of their unit within the detection
     interval; aligning to peaks can bring two detections that close, so it is done here too.
 
-    Peak memory is the signal plus 9 bytes per sample (two float32 copies and a mask), and
-    about 4 kB per spike and start, which isosplit6 0.1.4 never gives back: sort each
-    channel in a process of its own.
-
     Parameters
     ----------
-    x : ndarray of float, (n,)
+    signal : ndarray of float, or sliceable, (n,)
         High-pass signal, uV. Not changed.
     sampling_rate : float
         Samples per second.
     sorter : str
-        "mountainsort5", or another that SpikeInterface can run here: "tridesclous2",
-        "spykingcircus2", "simple", ... Such a sorter gets the masked, scaled signal, skips
-        its own filter, and keeps its own detection: the arguments `detect_threshold` to
-        `n_starts` are for MountainSort5 alone.
+        "gaussian_mixture", "mountainsort5", or another that SpikeInterface can run here:
+        "tridesclous2", "spykingcircus2", "simple", ... Such a sorter gets the masked, scaled
+        signal, skips its own filter, and keeps its own detection: the arguments
+        `detect_threshold` to `n_starts` are for the first two alone.
     detect_threshold : float
         In standard deviations of the unmasked signal, as in PyHipp.
     detect_sign : int
@@ -168,19 +169,19 @@ def sort_spikes(
     clip_size : int
         Samples at 30 kHz around a spike that are clustered; scaled to other rates.
     n_starts : int
-        How often to cluster; the best result is kept. With 1, plain scheme 1
+        How often to cluster; the best result is kept. MountainSort5 with 1 is plain scheme 1
         (:func:`hippflow.ephys.mountainsort.sort_scheme1`).
     artifact_threshold, artifact_chunk : float, int
         See :func:`mask_artifacts`.
     seed : int
         Of every random draw. The global generator of numpy is left as it was.
     sorter_parameters : mapping, optional
-        Further parameters of the sorter, which win over those above.
+        Further parameters of the sorter, which win over those above. "gaussian_mixture" has none.
 
     Returns
     -------
     Sorting
-        Without spikes for a silent or constant signal, or if none was found.
+        Without spikes for a silent, constant or dead signal (noise of less than 0.001 uV), or if none was found.
 
     Raises
     ------
@@ -195,22 +196,42 @@ def sort_spikes(
     >>> silent.n_units, silent.samples.tolist()
     (0, [])
     """
-    x = np.array(x, dtype=np.float32)
-    _check(x, sampling_rate)
+    _check(signal, sampling_rate)
+    if sorter == STREAMING:
+        if sorter_parameters:
+            raise SortingError(f"sorter {sorter!r} has no further parameters, found {sorted(sorter_parameters)}")
+        return _sort_streaming(
+            signal,
+            sampling_rate,
+            detect_threshold=detect_threshold,
+            detect_sign=detect_sign,
+            detect_interval_ms=detect_interval_ms,
+            n_features=n_features,
+            clip_size=clip_size,
+            n_starts=n_starts,
+            artifact_threshold=artifact_threshold,
+            artifact_chunk=artifact_chunk,
+            seed=seed,
+        )
+    x = np.array(signal[0 : len(signal)], dtype=np.float32)
+    # min and max carry a NaN and need no copy
+    _check_finite(x.min() - x.max())
     masked = mask_artifacts(x, threshold=artifact_threshold, chunk=artifact_chunk)
     std, mad = noise_levels(x, masked)
     own = sorter == "mountainsort5"
     if not own:
         check_installed(sorter)
     samples, labels = np.empty(0, np.int64), np.empty(0, np.int64)
-    if std > 0:
+    if std > 0 and not 0 < mad < MIN_NOISE:
         with one_thread(seed), contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
             scale = mad if mad > 0 else std
-            half_clip = max(1, round(clip_size / 2 * sampling_rate / CLIP_RATE))
+            half_clip = _half_clip(clip_size, sampling_rate)
             given = dict(sorter_parameters or {})
             x /= np.float32(scale)
             try:
                 if own:
+                    from hippflow.ephys.mountainsort import sort_scheme1
+
                     parameters = {
                         "detect_threshold": detect_threshold * std / scale,
                         "detect_sign": detect_sign,
@@ -264,37 +285,104 @@ def noise_levels(x: np.ndarray, masked: np.ndarray) -> tuple[float, float]:
     return float(np.sqrt(squares / len(kept))), mad
 
 
-def _check(x: np.ndarray, sampling_rate: float) -> None:
-    if x.ndim != 1:
-        raise SignalError(f"one channel is sorted at a time: expected shape (n,), found {x.shape}")
+def _sort_streaming(
+    signal: Any,
+    sampling_rate: float,
+    *,
+    detect_threshold: float,
+    detect_sign: int,
+    detect_interval_ms: float,
+    n_features: int,
+    clip_size: int,
+    n_starts: int,
+    artifact_threshold: float,
+    artifact_chunk: int,
+    seed: int,
+) -> Sorting:
+    """Detect events and cluster them, see :func:`sort_spikes`."""
+    from threadpoolctl import threadpool_limits
+
+    found = scan(signal, artifact_chunk)
+    _check_finite(found.squares.sum())
+    masked = artifact_intervals(found.squares, len(signal), threshold=artifact_threshold, chunk=artifact_chunk)
+    if not standard_deviation(found, masked) > 0:
+        nothing = np.empty(0, np.int64)
+        return Sorting(nothing, nothing, masked, 0.0, 0.0)
+    half_clip = _half_clip(clip_size, sampling_rate)
+    interval = int(np.ceil(detect_interval_ms / 1000 * sampling_rate))
+    events = find_events(
+        signal,
+        found,
+        masked,
+        threshold=detect_threshold,
+        sign=detect_sign,
+        interval=interval,
+        before=half_clip,
+        after=half_clip,
+        progress=lambda blocks, n: track(blocks, n, "detecting", "blocks"),
+    )
+    samples, labels = np.empty(0, np.int64), np.empty(0, np.int64)
+    if len(events.samples) and not 0 < events.mad < MIN_NOISE:
+        clips = events.clips
+        clips /= np.float32(events.mad if events.mad > 0 else events.std)
+        with threadpool_limits(1):
+            labels, means, shifts = cluster_events(clips, n_features=n_features, n_starts=n_starts, seed=seed)
+        peaks = np.abs(means).max(axis=1)
+        samples = events.samples + shifts + offsets_to_peak(means, detect_sign, half_clip)[labels]
+        order = np.lexsort((labels, samples))
+        order = order[(samples[order] >= half_clip) & (samples[order] < len(signal) - half_clip)]
+        order = order[_refractory(samples[order], labels[order], round(detect_interval_ms * sampling_rate / 1000))]
+        samples, labels = samples[order], _by_peak(labels[order], peaks)
+    return Sorting(samples, labels, masked, events.mad, detect_threshold * events.std)
+
+
+def _half_clip(clip_size: int, sampling_rate: float) -> int:
+    """Return the samples of a clip on either side of its event."""
+    return max(1, round(clip_size / 2 * sampling_rate / CLIP_RATE))
+
+
+def _check(signal: Any, sampling_rate: float) -> None:
+    if isinstance(signal, np.ndarray) and signal.ndim != 1:
+        raise SignalError(f"one channel is sorted at a time: expected shape (n,), found {signal.shape}")
     if not sampling_rate > 0:
         raise SignalError(f"sampling rate: expected samples per second, found {sampling_rate}")
-    if len(x) < MIN_SECONDS * sampling_rate:
-        raise SignalError(f"signal of {len(x)} samples is shorter than {MIN_SECONDS:g} s at {sampling_rate:g} Hz")
-    # min and max carry a NaN and need no copy
-    if not (np.isfinite(x.min()) and np.isfinite(x.max())):
+    if len(signal) < MIN_SECONDS * sampling_rate:
+        raise SignalError(f"signal of {len(signal)} samples is shorter than {MIN_SECONDS:g} s at {sampling_rate:g} Hz")
+
+
+def _check_finite(value: float) -> None:
+    """Check what is not finite if a sample is not."""
+    if not np.isfinite(value):
         raise SignalError("signal has values that are not finite: repair or leave out the channel")
 
 
 def _refractory(samples: np.ndarray, labels: np.ndarray, interval: int) -> np.ndarray:
     """Return which spikes (n,) do not follow a kept one of their unit by less than `interval` samples."""
-    keep = np.ones(len(samples), bool)
-    for label in np.unique(labels):
-        last = -interval
-        for spike in np.flatnonzero(labels == label):
-            if samples[spike] - last < interval:
-                keep[spike] = False
-            else:
-                last = samples[spike]
+    return _apart(samples, labels, interval, np.full(labels.max(initial=-1) + 1, -interval))
+
+
+@compiled
+def _apart(samples, labels, interval, last):
+    """Return whether each spike is no nearer than the interval to its unit's last one that is kept."""
+    keep = np.empty(len(samples), np.bool_)
+    for i in range(len(samples)):
+        keep[i] = samples[i] - last[labels[i]] >= interval
+        if keep[i]:
+            last[labels[i]] = samples[i]
     return keep
 
 
 def _by_amplitude(x: np.ndarray, samples: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Give units the numbers 1..K from the largest mean waveform down; equal ones by their first spike."""
-    units, first, labels = np.unique(labels, return_index=True, return_inverse=True)
+    units, labels = np.unique(labels, return_inverse=True)
     if not units.size:
         return np.empty(0, np.int64)
-    peaks = np.abs(mean_waveforms(x, samples, labels + 1)[0]).max(axis=0)
+    return _by_peak(labels, np.abs(mean_waveforms(x, samples, labels + 1)[0]).max(axis=0))
+
+
+def _by_peak(labels: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Give units, from 0, the numbers 1..K from the largest peak down; equal ones by their first spike."""
+    units, first, labels = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(units), np.int64)
-    rank[np.lexsort((first, -peaks))] = np.arange(1, len(units) + 1)
+    rank[np.lexsort((first, -peaks[units]))] = np.arange(1, len(units) + 1)
     return rank[labels]

@@ -7,13 +7,18 @@ What it does not: sort (:mod:`hippflow.ephys.sorting`), measure or judge units
 (:mod:`hippflow.ephys.metrics`).
 """
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 
-#: Spikes whose clips are in memory at a time.
-BATCH = 4096
+from hippflow.compiling import compiled
+
+#: Samples that are read at a time.
+BLOCK = 2**18
 
 
-def mean_waveforms(x: np.ndarray, samples: np.ndarray, labels: np.ndarray, clip_size: int = 150) -> np.ndarray:
+def mean_waveforms(x: Any, samples: np.ndarray, labels: np.ndarray, clip_size: int = 150) -> np.ndarray:
     """Average the signal around the spikes of each unit.
 
     A spike's own sample is at index ``(clip_size + 1) // 2 - 1`` of the waveform (74 of
@@ -22,8 +27,8 @@ def mean_waveforms(x: np.ndarray, samples: np.ndarray, labels: np.ndarray, clip_
 
     Parameters
     ----------
-    x : ndarray, (n_samples,)
-        High-pass signal, not whitened, uV.
+    x : ndarray, or sliceable, (n_samples,)
+        High-pass signal, not whitened, uV; it is read block by block.
     samples : ndarray of int, (n,)
         Sample of each spike, 0-based.
     labels : ndarray of int, (n,)
@@ -48,14 +53,22 @@ def mean_waveforms(x: np.ndarray, samples: np.ndarray, labels: np.ndarray, clip_
     before = (clip_size + 1) // 2 - 1
     n_units = int(labels.max()) if labels.size else 0
     whole = (samples >= before) & (samples + clip_size - before <= len(x))
-    samples, labels = samples[whole], labels[whole]
-    mean = np.zeros((1, clip_size, n_units), np.float32)
-    window = np.arange(clip_size) - before
-    for unit in range(1, n_units + 1):
-        own = samples[labels == unit]
-        total = np.zeros(clip_size)
-        for start in range(0, len(own), BATCH):
-            total += x[own[start : start + BATCH, None] + window].sum(axis=0, dtype=np.float64)
-        if own.size:
-            mean[0, :, unit - 1] = total / len(own)
-    return mean
+    order = np.argsort(samples[whole], kind="stable")
+    samples, labels = samples[whole][order], labels[whole][order]
+    sums, counts = np.zeros((n_units, clip_size)), np.bincount(labels, minlength=n_units + 1)[1:]
+    bounds = np.searchsorted(samples, np.arange(0, len(x) + BLOCK, BLOCK))
+    for block, (first, last) in enumerate(pairwise(bounds)):
+        if first < last:
+            start = max(0, block * BLOCK - before)
+            piece = np.ascontiguousarray(x[start : (block + 1) * BLOCK + clip_size], np.float32)
+            _add_clips(piece, samples[first:last] - before - start, labels[first:last] - 1, sums)
+    mean = sums / np.maximum(counts, 1)[:, None]
+    return np.ascontiguousarray(mean.T.astype(np.float32))[None]
+
+
+@compiled
+def _add_clips(piece, starts, units, sums):
+    """Add the clips from these places to the sums of their units."""
+    for i in range(len(starts)):
+        for k in range(sums.shape[1]):
+            sums[units[i], k] += piece[starts[i] + k]

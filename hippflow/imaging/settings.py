@@ -9,7 +9,6 @@ What it does not: import suite2p to check a configuration, which would take seco
 """
 
 import difflib
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,7 +72,7 @@ def _is(value: Any, setting: Setting) -> bool:
     if setting.kind in (bool, str):
         return isinstance(value, setting.kind) and (not setting.choices or value in setting.choices)
     allowed = (int, float) if setting.kind is float else int
-    if isinstance(value, bool) or not isinstance(value, allowed) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, allowed) or not abs(value) < 2**63:  # NaN neither
         return False
     return (setting.least is None or value >= setting.least) and (setting.most is None or value <= setting.most)
 

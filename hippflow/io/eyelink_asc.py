@@ -6,7 +6,9 @@ byte and parsed together, so that an hour takes seconds. What the format does no
 is an error.
 """
 
+import csv
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,10 @@ EYES = ("left", "right")
 _EVENTS = {"EFIX": "fixations", "ESACC": "saccades", "EBLINK": "blinks"}
 _IGNORED = {"PRESCALER", "VPRESCALER", "PUPIL", "EVENTS", "SFIX", "SSACC", "SBLINK", "BUTTON", "INPUT"}
 _BLOCK_BYTES = 16 << 20
+#: Bytes that lines of samples have; other control characters are blanks for some readers of numbers, for others not.
+_PLAIN = np.isin(np.arange(256), [*b"\t\n\r", *range(32, 127)])
+#: Longest line that is read.
+_LONGEST_LINE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class EyeFileBuilder:
                 f"{self.path}: expected gaze samples, found none; was the recording started, and (for .asc) were "
                 "samples exported?"
             )
-        if len(self.rates) != 1 or min(self.rates) <= 0:
+        if len(self.rates) != 1 or not 0 < min(self.rates) <= 1e5:
             raise FormatError(
                 f"{self.path}: expected one sampling rate, found {', '.join(f'{r:g}' for r in sorted(self.rates))} Hz; "
                 "split the file by rate"
@@ -140,6 +146,11 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
                 rest = block[cut:]
             else:
                 rest += block
+            if len(rest) > _LONGEST_LINE:
+                raise FormatError(
+                    f"{path}: expected lines of text, found one of more than {len(rest)} bytes; the file is damaged or "
+                    "was not written by edf2asc"
+                )
     if rest:
         yield rest
 
@@ -156,6 +167,7 @@ class _Parser:
         self.eyes: tuple[str, ...] = ()
         self.rate = 0.0
         self.runs: list[tuple[bytes, int]] = []
+        self.more: list[str] = []  # further lines of the last message
 
     def feed(self, block: bytes) -> None:
         """Read a block of whole lines."""
@@ -179,6 +191,7 @@ class _Parser:
     def finish(self) -> EyeFile:
         """Check that the file ended where a recording may end, and return what it holds."""
         self._check_end(self.n_lines)
+        self._end_message()
         return self.file.finish()
 
     def _check_end(self, n_lines: int) -> None:
@@ -199,8 +212,7 @@ class _Parser:
         if not run:
             return
         if not self.recording and self.in_message:  # a text of several lines, as calibration reports are
-            time, text = self.file.messages[-1]
-            self.file.messages[-1] = time, f"{text}\n{run.decode(errors='replace').rstrip()}"
+            self.more.append(run.decode(errors="replace").rstrip())
             return
         if not (self.eyes and self.recording):
             self._fail(line, "START and SAMPLES lines before the first sample", run[:80].decode(errors="replace"))
@@ -231,22 +243,29 @@ class _Parser:
         elif word not in _IGNORED and not word.startswith("**"):
             if not self.in_message:
                 self._fail(line, "a line of samples, events or messages", text)
-            time, message = self.file.messages[-1]
-            self.file.messages[-1] = time, f"{message}\n{text}"
+            self.more.append(text)
             return
         self.in_message = word == "MSG"
 
     def _message(self, text: str, line: int) -> None:
+        self._end_message()
         parts = text.split(None, 2)
         try:
-            time = float(parts[1])
+            time = _number(parts[1])
         except (IndexError, ValueError):
             self._fail(line, "MSG, a time in ms and a text", text)
         self.file.messages.append((time / 1000, parts[2] if len(parts) == 3 else ""))
 
+    def _end_message(self) -> None:
+        """Add to the last message its further lines."""
+        if self.more:
+            time, text = self.file.messages[-1]
+            self.file.messages[-1] = time, "\n".join([text, *self.more])
+            self.more.clear()
+
     def _event(self, word: str, words: list[str], line: int) -> None:
         try:
-            row = float("LR".index(words[1])), float(words[2]) / 1000, float(words[3]) / 1000
+            row = float(("L", "R").index(words[1])), _number(words[2]) / 1000, _number(words[3]) / 1000
         except (IndexError, ValueError):
             self._fail(line, f"{word}, the eye (L or R), start and end in ms", " ".join(words))
         self.file.events[_EVENTS[word]].append(row)
@@ -258,7 +277,7 @@ class _Parser:
             self._fail(line, "gaze samples (SAMPLES GAZE ...; export them as gaze)", " ".join(words))
         self.eyes = tuple(eye for eye in EYES if eye.upper() in words)
         try:
-            self.rate = float(words[words.index("RATE") + 1])
+            self.rate = _number(words[words.index("RATE") + 1])
         except (IndexError, ValueError):
             self._fail(line, "a sampling rate (RATE) in the SAMPLES line", " ".join(words))
         if not self.eyes:
@@ -279,18 +298,26 @@ class _Parser:
                 wrong = int(np.argmax(words != usual))
                 found = run.split(b"\n", wrong + 1)[wrong].decode(errors="replace").rstrip()
                 self._fail(line + wrong, f"{usual} columns of samples of {' and '.join(self.eyes)}", found)
+        content = b"".join(run for run, _ in runs)
+        if not _PLAIN[np.frombuffer(content, np.uint8)].all():
+            self._fail(runs[0][1], "lines of plain text in the samples from here on", "other characters")
         try:
-            table = pd.read_csv(
-                io.BytesIO(b"".join(run for run, _ in runs)),
-                header=None,
-                sep=r"\s+",
-                usecols=columns,
-                dtype={column: np.float32 if column else np.float64 for column in columns},
-                na_values=["."],
-                keep_default_na=False,
-            )
-        except ValueError as error:
+            with np.errstate(over="ignore"):  # numbers that are too large are refused below
+                table = pd.read_csv(
+                    io.BytesIO(content),
+                    header=None,
+                    sep=r"\s+",
+                    usecols=columns,
+                    dtype={column: np.float32 if column else np.float64 for column in columns},
+                    na_values=["."],
+                    keep_default_na=False,
+                    quoting=csv.QUOTE_NONE,
+                )
+        except (ValueError, OverflowError) as error:
             self._fail(runs[0][1], "numbers or . for missing in the samples from here on", str(error))
+        values = table.to_numpy(np.float64)
+        if len(table) != sum(map(len, counts)) or np.isinf(values).any() or np.isnan(values[:, 0]).any():
+            self._fail(runs[0][1], "a time and finite numbers in every sample from here on", "other lines or numbers")
         times = table[0].to_numpy().copy()
         if self.rate > 1000:  # times in whole ms come twice
             times[1:][np.diff(times) == 0] += 0.5
@@ -299,6 +326,14 @@ class _Parser:
             gaze[:, EYES.index(eye)] = table[[3 * index + 1, 3 * index + 2]].to_numpy()
         self.file.times.append(times)
         self.file.gaze.append(gaze)
+
+
+def _number(word: str) -> float:
+    """Return the number that a word is, as a program writes one; of others raise ValueError."""
+    value = float(word)
+    if not (math.isfinite(value) and word.isascii() and "_" not in word):
+        raise ValueError(f"{word} is no number of a file")
+    return value
 
 
 def _count_words(run: bytes) -> np.ndarray:

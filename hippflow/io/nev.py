@@ -18,6 +18,8 @@ from hippflow.errors import FormatError
 
 _BASIC = struct.Struct("<8sBBHIIII16s32s256sI")
 _EPOCH_NANOSECONDS = 10**17
+#: Longest packets that are read; waveforms of the longest that the specifications know take a few hundred bytes.
+_MAX_PACKET_BYTES = 1 << 16
 #: Bits of a digital packet's insertion reason: a word on the port, and that it came over the serial one.
 _WORD, _SERIAL = 0x01, 0x80
 
@@ -91,7 +93,7 @@ def parse_nev_header(data: bytes, path: str) -> NevHeader:
     if spec not in ("2.1", "2.2", "2.3", "3.0"):
         raise FormatError(f"{path}: NEV spec {spec} found; specs 2.1, 2.2, 2.3 and 3.0 are read")
     least = (8 if spec == "3.0" else 4) + 6  # time stamp, identifier, reason, a byte between, word
-    if not (packet_bytes >= least and tick_rate and sampling_rate and n_bytes >= _BASIC.size):
+    if not (least <= packet_bytes <= _MAX_PACKET_BYTES and tick_rate and sampling_rate and n_bytes >= _BASIC.size):
         raise FormatError(
             f"{path}: header of {n_bytes} bytes, packets of {packet_bytes} bytes, {tick_rate} ticks/s and "
             f"{sampling_rate} samples/s cannot be right; the file is damaged"
@@ -140,7 +142,14 @@ def recording_start(path: str | Path) -> int:
 def _start_of(header: NevHeader, packets: np.ndarray) -> int:
     if header.spec != "3.0" or not len(packets):
         return 0
-    first = int(packets["tick"].min())
+    first, last = int(packets["tick"].min()), int(packets["tick"].max())
+    if last >= 2**63:
+        raise FormatError(f"{header.path}: a packet at tick {last} cannot be right; the file is damaged, copy it again")
+    if first <= _EPOCH_NANOSECONDS < last:
+        raise FormatError(
+            f"{header.path}: expected ticks from the recording's start or ns since 1970, found both, {first} and "
+            f"{last}; the recorder's clock was set, or the file is damaged. Split the recording there, or copy it again"
+        )
     return first if first > _EPOCH_NANOSECONDS else 0
 
 

@@ -13,6 +13,7 @@ import pickle
 import re
 import struct
 import sys
+import warnings
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, BinaryIO
@@ -157,7 +158,9 @@ def read_npy(path: str | Path, *, objects: bool = False, mapped: bool = False) -
                 array = _read_objects(file, shape)
             else:
                 _check_size(file, math.prod(shape) * dtype.itemsize)
-                array = np.load(path, mmap_mode="r" if mapped and 0 not in shape else None, allow_pickle=False)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # that numpy of Python 2 wrote it
+                    array = np.load(path, mmap_mode="r" if mapped and 0 not in shape else None, allow_pickle=False)
     except _DAMAGE as error:
         kind = "objects" if objects else "numbers"
         raise FormatError(f"{path}: expected a .npy file of {kind}, cannot read it ({error}); make it anew") from error
@@ -169,7 +172,11 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}.get(version)
     if read is None:
         raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")
-    shape, _, dtype = read(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that numpy of Python 2 wrote it
+        shape, _, dtype = read(file)
+    if len(shape) > 32 or any(not 0 <= size < 2**63 for size in shape) or (math.prod(shape) >= 2**63):
+        raise ValueError(f"a shape that no array has: {str(shape)[:80]}")
     return shape, dtype
 
 

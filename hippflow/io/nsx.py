@@ -171,6 +171,8 @@ def parse_nsx_header(data: bytes, path: str) -> NsxHeader:
         raise FormatError(f"{path}: NSx spec {spec} found; specs 2.2, 2.3 and 3.0 are read")
     if not (period and tick_rate):
         raise FormatError(f"{path}: period {period} and {tick_rate} ticks/s cannot be right; the file is damaged")
+    if not n_channels:
+        raise FormatError(f"{path}: headers of no channel; the file is damaged, copy it again")
     if n_bytes != _BASIC.size + _CHANNEL.size * n_channels or n_bytes > len(data):
         raise FormatError(
             f"{path}: expected headers of {_BASIC.size} + {_CHANNEL.size} x {n_channels} channels bytes, the file says "
@@ -271,6 +273,8 @@ class NsxFile:
                         f"{self.path}: expected a data block (byte 1) at byte {position}, found byte {mark}; the file "
                         "is damaged from there on"
                     )
+                if tick + self._ticks(n) >= 2**63:
+                    raise self._no_time(tick)
                 if n == 0:
                     raise self._cut_off(
                         f"a block of 0 samples at byte {position} (the recorder writes the number last)"
@@ -287,6 +291,9 @@ class NsxFile:
             f"{self.path}: expected whole data blocks, found {found}; the file is cut off. Copy it again from the "
             "recording computer and compare sizes"
         )
+
+    def _no_time(self, tick: int) -> FormatError:
+        return FormatError(f"{self.path}: samples at tick {tick} cannot be right; the file is damaged, copy it again")
 
     def _packets(self, size: int) -> list[DataBlock]:
         """Find the stretches of a file of one-sample packets, reading only their time stamps."""
@@ -309,9 +316,12 @@ class NsxFile:
             part = packets[begin : begin + (1 << 18)]
             if not ((part["mark"] == 1).all() and (part["n"] == 1).all()):
                 raise FormatError(f"{self.path}: packets of one sample mixed with others after packet {begin}; damaged")
+            if (last := int(part["tick"].max())) >= 2**63:
+                raise self._no_time(last)
             ticks = part["tick"].astype(np.int64)
             steps = np.diff(ticks, prepend=ticks[0] - round(period) if previous is None else previous)
-            starts += (begin + np.flatnonzero(np.abs(steps - period) > period / 2)).tolist()
+            breaks = begin + np.flatnonzero(np.abs(steps - period) > period / 2)
+            starts += breaks[breaks > 0].tolist()
             previous = ticks[-1]
         return [
             DataBlock(
@@ -345,10 +355,10 @@ class NsxFile:
         count = n_samples * stride
         # Bytes between the last sample read and the next (a packet's header) need not exist at the file's end.
         wanted = count - (stride - self._frame_bytes())
+        raw = np.empty(count, np.uint8)
         with open(self.path, "rb") as file:
             file.seek(offset)
-            raw = file.read(wanted)
-        if len(raw) != wanted:
-            raise self._cut_off(f"{len(raw)} of {wanted} bytes at byte {offset}; it changed while it was read")
-        buffer = np.frombuffer(raw.ljust(count, b"\0") if count > wanted else raw, np.uint8).reshape(-1, stride)
-        return np.ascontiguousarray(buffer[:, : self._frame_bytes()]).view("<i2")
+            n_read = file.readinto(raw[:wanted])
+        if n_read != wanted:
+            raise self._cut_off(f"{n_read} of {wanted} bytes at byte {offset}; it changed while it was read")
+        return np.ascontiguousarray(raw.reshape(-1, stride)[:, : self._frame_bytes()]).view("<i2")

@@ -8,6 +8,7 @@ Does not read hickle 3, nor objects that hickle stored as pickles (pandas frames
 
 import ast
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,16 @@ import numpy as np
 from hippflow.errors import FormatError
 from hippflow.io.atomic import whole_file
 from hippflow.names import LEVEL_DEPTH
+
+#: What h5py and the decoding of what it gives raise where a file is damaged.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError)
+DAMAGE += (TypeError, ValueError)
+
+#: Most values within each other that a product has; a link to what it is in would make endless many.
+MAX_LEVELS = 64
+
+#: How many bytes of a product one byte of its file can be, where it is compressed.
+MAX_RATIO = 1100
 
 
 def base_fields(path: str | Path, level: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -50,7 +61,12 @@ def base_fields(path: str | Path, level: str, args: dict[str, Any] | None = None
 def write_product(path: str | Path, fields: dict[str, Any]) -> None:
     """Write `fields` as a hickle file, whole or not at all."""
     with whole_file(path) as part:
-        hickle.dump(fields, str(part), mode="w")
+        # in memory, with the same bytes: HDF5 may end the process where a disk is full
+        with h5py.File(part, "w", driver="core", backing_store=False, block_size=1 << 20) as file:
+            hickle.dump(fields, file)
+            file.flush()
+            image = file.id.get_file_image()
+        part.write_bytes(image)
 
 
 def read_product(path: str | Path) -> dict[str, Any]:
@@ -81,7 +97,11 @@ def read_product(path: str | Path) -> dict[str, Any]:
 def open_hickle(path: str | Path) -> h5py.File:
     """Open a hickle file for reading and check that it is one."""
     path = Path(path)
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError:  # a name that is too long
+        is_there = False
+    if not is_there:
         raise FormatError(f"{path}: expected a product, found no file; run the workflow for it first")
     try:
         file = h5py.File(path, "r")
@@ -89,10 +109,39 @@ def open_hickle(path: str | Path) -> h5py.File:
         raise FormatError(
             f"{path}: expected a hickle (HDF5) file, found something else ({error}); delete it and run again"
         ) from error
-    if "data" not in file or "HICKLE_VERSION" not in file.attrs:
+    try:
+        is_hickle = isinstance(file["data"], h5py.Group | h5py.Dataset) and "HICKLE_VERSION" in file.attrs
+    except DAMAGE:
+        is_hickle = False
+    if not is_hickle:
         file.close()
         raise FormatError(f"{path}: an HDF5 file, but not in the layout of hickle 4 or 5; delete it and run again")
+    try:
+        elsewhere = file.id.links.visit(_is_link_elsewhere, info=True)
+        elsewhere = elsewhere or h5py.h5o.visit(file.id, partial(_is_stored_elsewhere, file), info=True)
+    except DAMAGE as error:
+        file.close()
+        raise damaged(path, error) from error
+    if elsewhere:
+        file.close()
+        raise FormatError(
+            f"{path}: expected values in the file itself, found {elsewhere!r}, which is in another file; such a value "
+            "is not read: it could be anything on this machine. Delete it and run again"
+        )
     return file
+
+
+def _is_link_elsewhere(name: bytes, link: Any) -> bytes | None:
+    """Return the name of a link to another file."""
+    return name if link.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else None
+
+
+def _is_stored_elsewhere(file: h5py.File, name: bytes, node: Any) -> bytes | None:
+    """Return the name of a dataset whose content is in another file, be it HDF5 or any other."""
+    if node.type != h5py.h5o.TYPE_DATASET:
+        return None
+    stored = h5py.h5d.open(file.id, name).get_create_plist()
+    return name if stored.get_external_count() or stored.get_layout() == h5py.h5d.VIRTUAL else None
 
 
 def _attribute(node: h5py.Group | h5py.Dataset, name: str) -> str:
@@ -117,23 +166,40 @@ def decode(file: h5py.File, node: h5py.Group | h5py.Dataset) -> Any:
     Raises
     ------
     FormatError
-        The value is a pickle, or of a type that no product has.
+        The value is a pickle, of a type that no product has, or damaged.
     """
+    try:
+        return _decode(file, node, 0)
+    except DAMAGE as error:
+        raise damaged(file.filename, error) from error
+
+
+def damaged(path: str | Path, error: Exception) -> FormatError:
+    """Return the error for a file of which HDF5 or what reads its content says that it is damaged."""
+    return FormatError(
+        f"{path}: expected values in the layout of hickle, cannot read them ({type(error).__name__}: {error!s:.200}); "
+        "the file is damaged. Delete it and run again"
+    )
+
+
+def _decode(file: h5py.File, node: h5py.Group | h5py.Dataset, level: int) -> Any:
+    if level > MAX_LEVELS:
+        raise ValueError(f"more than {MAX_LEVELS} values within each other")
     if isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype):
-        node = file[node[()]]  # layout 5 stores an object once and refers to it afterwards
+        node = file[_value(node)]  # layout 5 stores an object once and refers to it afterwards
     kind = _kind(file, node)
     if isinstance(node, h5py.Group) and kind == "dict":
         entries = sorted(node.values(), key=lambda child: child.attrs["key_idx"])
-        return dict(_entry(file, child) for child in entries)
+        return dict(_entry(file, child, level) for child in entries)
     if kind in _SEQUENCES:
-        return _SEQUENCES[kind](_items(file, node))
+        return _SEQUENCES[kind](_items(file, node, level))
     if kind == "ndarray":
-        return _array(file, node)
+        return _array(file, node, level)
     if isinstance(node, h5py.Dataset):
         if kind in ("str", "bytes"):
             return _content(node).decode() if kind == "str" else _content(node)
         if kind in _SCALARS:
-            return _SCALARS[kind](node[()])
+            return _SCALARS[kind](_value(node))
     raise FormatError(
         f"{file.filename}: expected plain values and arrays, found a {kind or 'pickle'} at {node.name}; "
         "such a value is not read, because loading it can run code from the file. "
@@ -153,14 +219,14 @@ _SCALARS = {
 }
 
 
-def _entry(file: h5py.File, node: h5py.Group | h5py.Dataset) -> tuple[Any, Any]:
+def _entry(file: h5py.File, node: h5py.Group | h5py.Dataset, level: int) -> tuple[Any, Any]:
     """Return key and value of a dictionary's entry."""
     name, key_type = node.name.rsplit("/", 1)[-1], _attribute(node, "key_base_type")
     if key_type == "key_value":  # layout 5 stores a key with a slash, which is no HDF5 name, beside the value
-        return decode(file, node)
+        return _decode(file, node, level + 1)
     if value_node(node) != node:  # layout 4 names it by the key as Python writes it, with slashes as two backslashes
-        return ast.literal_eval(name.replace(r"\\", "/")), decode(file, value_node(node))
-    return name[1:-1] if key_type == "str" else ast.literal_eval(name), decode(file, node)
+        return ast.literal_eval(name.replace(r"\\", "/")), _decode(file, value_node(node), level + 1)
+    return name[1:-1] if key_type == "str" else ast.literal_eval(name), _decode(file, node, level + 1)
 
 
 def value_node(entry: h5py.Group | h5py.Dataset) -> h5py.Group | h5py.Dataset:
@@ -168,13 +234,13 @@ def value_node(entry: h5py.Group | h5py.Dataset) -> h5py.Group | h5py.Dataset:
     return entry["data"] if _attribute(entry, "base_type") == "dict_item" else entry
 
 
-def _items(file: h5py.File, node: h5py.Group | h5py.Dataset) -> list[Any]:
+def _items(file: h5py.File, node: h5py.Group | h5py.Dataset, level: int) -> list[Any]:
     """Return the items of a sequence, which is one dataset if they are alike."""
     if isinstance(node, h5py.Group):
-        return [decode(file, child) for child in sorted(node.values(), key=_item_index)]
+        return [_decode(file, child, level + 1) for child in sorted(node.values(), key=_item_index)]
     if node.shape is None:
         return []
-    items = node[()].tolist()
+    items = _value(node).tolist()
     return [item.decode() for item in items] if _attribute(node, "str_type") == "str" else items
 
 
@@ -182,15 +248,28 @@ def _item_index(node: h5py.Group | h5py.Dataset) -> int:
     return int(re.search(r"\d+$", node.name)[0])
 
 
-def _array(file: h5py.File, node: h5py.Group | h5py.Dataset) -> np.ndarray:
+def _array(file: h5py.File, node: h5py.Group | h5py.Dataset, level: int) -> np.ndarray:
     """Return an array; strings and objects are stored as lists."""
     dtype = np.dtype(_attribute(node, "np_dtype") or node.dtype)
     if isinstance(node, h5py.Group) or node.shape is None:
-        return np.array(_items(file, node), dtype)
-    return np.asarray(node[()], dtype)
+        return np.array(_items(file, node, level), dtype)
+    return np.asarray(_value(node), dtype)
+
+
+def check_room(node: h5py.Dataset) -> None:
+    """Raise ValueError if a dataset promises more than its file can hold, before room is made for it."""
+    size, there = node.size or 0, min(node.id.get_storage_size(), node.file.id.get_filesize())
+    if size * node.dtype.itemsize > max(1 << 20, there * MAX_RATIO):
+        raise ValueError(f"{size} numbers are promised at {node.name}, the file has {there} bytes of them")
+
+
+def _value(node: h5py.Dataset) -> Any:
+    """Return what a dataset holds."""
+    check_room(node)
+    return node[()]
 
 
 def _content(node: h5py.Dataset) -> bytes:
     """Return the bytes of a string: one value in layout 4, an array of bytes in layout 5."""
-    value = node[()]
+    value = _value(node)
     return value.tobytes() if isinstance(value, np.ndarray) else bytes(value)

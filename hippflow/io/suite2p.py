@@ -26,7 +26,7 @@ def read_traces(F: str | Path, Fneu: str | Path, spks: str | Path, *, mapped: bo
     shapes = [array.shape for array in arrays]
     if not any(array.size for array in arrays):
         return [np.zeros((0, 0), np.float32)] * 3  # a plane without ROIs, which has no frames to tell either
-    if len(set(shapes)) > 1 or arrays[0].ndim != 2:
+    if len(set(shapes)) > 1 or arrays[0].ndim != 2 or not all(array.dtype.kind in "iuf" for array in arrays):
         names = ", ".join(f"{Path(path).name} {shape}" for path, shape in zip((F, Fneu, spks), shapes, strict=True))
         raise FormatError(
             f"{Path(F).parent}: expected traces of one shape (ROIs, frames), found {names}; make them anew"
@@ -83,7 +83,7 @@ def read_trace_settings(path: str | Path) -> dict[str, Any]:
             "baseline_window": max(1, int(preprocess["win_baseline"] * settings["fs"])),
             "baseline_sigma": float(preprocess["sig_baseline"]),
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(
             f"{path}: expected suite2p's settings with fs, extraction.neuropil_coefficient and dcnv_preprocess, found "
             f"no usable {error}; make it anew"
@@ -112,6 +112,6 @@ def read_iscell(path: str | Path) -> np.ndarray:
         It is something else.
     """
     label = read_npy(path)
-    if label.ndim != 2 or label.shape[1] != 2 or not np.isfinite(label).all():
+    if label.ndim != 2 or label.shape[1] != 2 or label.dtype.kind not in "biuf" or not np.isfinite(label).all():
         raise FormatError(f"{path}: expected a label and a probability for each ROI, found {label.shape}; make it anew")
     return label

@@ -20,6 +20,9 @@ from hippflow.errors import FormatError
 #: Bytes that one read fetches at least; a page's table and its short values mostly lie together.
 CHUNK_BYTES = 4096
 
+#: Bytes of the largest frame, strip or tile that is read: microscopes' are a tenth of that.
+MAX_FRAME_BYTES = 1 << 28
+
 #: More entries than a table of tags can sensibly have; a larger number is a sign of damage.
 MAX_TAGS = 4096
 
@@ -41,6 +44,9 @@ _KINDS = {1: "uint", 2: "int", 3: "real", 5: "complex integer", 6: "complex"}
 COMPRESSIONS = {
     1: "nothing", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstandard",
 }  # fmt: skip
+
+#: How many bytes a compressed one can become at most, generously, by compression.
+MAX_RATIO = {1: 1, 5: 4096, 8: 1100, 32773: 128, 32946: 1100, 34925: 1 << 16, 50000: 1 << 16}
 
 
 class ByteSource:
@@ -245,6 +251,8 @@ class TiffStructure:
             raise self._damaged(what, f"{expected} strips or tiles", f"places of {len(offsets)}")
         if layout.is_plain and sum(counts) < layout.n_bytes:
             raise self._damaged(what, f"{layout.n_bytes} bytes of samples", f"{sum(counts)}")
+        if sum(counts) * MAX_RATIO[layout.compression] < layout.n_bytes:
+            raise self._damaged(what, f"{layout.n_bytes} bytes of samples", f"only {sum(counts)} compressed ones")
         for begin, count in zip(offsets, counts, strict=True):
             if not begin or not count:
                 raise self._damaged(what, "samples in every strip or tile", "one without any")
@@ -277,6 +285,8 @@ class TiffStructure:
         numbers: dict[int, tuple[int, ...]] = {}
         texts: dict[int, tuple[int, int]] = {}
         for i, (tag, kind, count, value) in enumerate(self._entry.iter_unpack(raw[:n_bytes])):
+            if tag in numbers:
+                raise self._damaged(what, f"tag {tag} once", "two of them")
             if tag in _NUMBERS:
                 if kind not in _TYPES:
                     raise self._damaged(what, f"a number in tag {tag}", f"type {kind}")
@@ -326,5 +336,11 @@ class TiffStructure:
             chunk = (first(_TILE_HEIGHT, 0), first(_TILE_WIDTH, 0))
             if not all(chunk):
                 raise self._damaged(what, "the size of its tiles", f"{chunk[0]} x {chunk[1]}")
+        if max(height * width, chunk[0] * chunk[1]) * bits // 8 > MAX_FRAME_BYTES:
+            raise self._damaged(
+                what,
+                f"frames, strips and tiles of at most {MAX_FRAME_BYTES >> 20} MB",
+                f"{height} x {width} pixels of {bits} bits in parts of {chunk[0]} x {chunk[1]}",
+            )
         dtype = f"{self.order if bits > 8 else '|'}{'u' if kind == 1 else 'i'}{bits // 8}"
         return PageLayout(height, width, dtype, compression, first(_PREDICTOR, 1), first(_FILL_ORDER, 1), chunk)

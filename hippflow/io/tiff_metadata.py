@@ -15,11 +15,16 @@ import struct
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hippflow.errors import FormatError
 from hippflow.io.tiff_layout import Page, TiffStructure
 
 #: First bytes of the settings that ScanImage writes behind the header of a BigTIFF.
 _SCANIMAGE_MAGIC = 117637889
+
+#: Most pages that OME-XML may list: a day and a half at 30 a second.
+MAX_PAGES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Dimensions:
         Pages that the file must have.
     in_one_piece : bool
         Whether `pages` may follow the first one without tables of their own.
-    placed : dict of str to list of int
+    placed : dict of str to range
         By file name (empty for this file): the number of every page in the whole recording, counted in movie order.
     """
 
@@ -49,7 +54,7 @@ class Dimensions:
     stack: tuple[str, int] | None = None
     pages: int | None = None
     in_one_piece: bool = False
-    placed: dict[str, list[int]] = field(default_factory=dict)
+    placed: dict[str, range] = field(default_factory=dict)
 
 
 def read_dimensions(structure: TiffStructure, page: Page) -> Dimensions:
@@ -90,8 +95,10 @@ def _counts(sizes: dict[str, int]) -> dict[str, int | tuple[str, int] | None]:
 
 def _imagej(description: str, name: str) -> Dimensions:
     """Read ImageJ's lines ``key=number``; what is one is left out there, and so nothing is said about it."""
-    found = dict(re.findall(r"^(images|channels|slices|frames)=(\d+)\s*$", description, re.MULTILINE))
+    found = dict(re.findall(r"^(images|channels|slices|frames)=([0-9]{1,18})[ \t\r]*$", description, re.MULTILINE))
     sizes = {key: int(value) for key, value in found.items()}
+    if not all(sizes.values()):
+        raise FormatError(f"{name}: expected sizes from 1 in ImageJ's description, found 0; the metadata are damaged")
     n_images = sizes.pop("images", None)
     if sizes and n_images and math.prod(sizes.values()) != n_images:
         parts = " x ".join(f"{value} {key}" for key, value in sizes.items())
@@ -109,8 +116,12 @@ def _tifffile(description: str, page: Page, name: str) -> Dimensions:
     try:
         found = json.loads(description)
         shape, axes = [int(size) for size in found["shape"]], str(found.get("axes", ""))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return Dimensions()  # somebody else's JSON
+    if not all(0 < size < 2**31 for size in shape):
+        raise FormatError(
+            f"{name}: expected sizes from 1 in tifffile's description, found shape {shape}; the metadata are damaged"
+        )
     truncated = found.get("truncated") is True
     n_pages = math.prod(shape) // (page.layout.height * page.layout.width)
     sizes = dict(zip(axes, shape, strict=False)) if len(axes) == len(shape) else {}
@@ -135,8 +146,8 @@ def _order_error(found: str, name: str) -> FormatError:
 
 
 def _setting(settings: str, key: str) -> str | None:
-    match = re.search(rf"^(?:scanimage\.)?SI\.{re.escape(key)}\s*=\s*(.*?)\s*$", settings, re.MULTILINE)
-    return match[1] if match else None
+    match = re.search(rf"^(?:scanimage\.)?SI\.{re.escape(key)}[ \t]*=(.*)$", settings, re.MULTILINE)
+    return match[1].strip() if match else None
 
 
 def _scanimage_block(structure: TiffStructure) -> str:
@@ -161,7 +172,7 @@ def _scanimage(settings: str, name: str) -> Dimensions:
 
     def number(key: str) -> int | None:
         value = _setting(settings, key)
-        return int(value) if value and value.isdecimal() else None
+        return int(value) if value and re.fullmatch("[0-9]{1,9}", value) else None
 
     slices = number("hStackManager.actualNumSlices") or number("hStackManager.numSlices")
     if not stack or (slices == 1 and not fast):
@@ -189,7 +200,7 @@ def _ome(description: str, name: str) -> Dimensions:
     """Read OME-XML; of several images it is the one of which this file holds pages."""
     try:
         root = ET.fromstring(description.lstrip("\ufeff").encode())
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: of encodings that are not read
         raise FormatError(f"{name}: expected OME-XML in the description, found {error}; the file is damaged") from error
     own = {root.get("UUID"), re.split(r"[/\\]", name)[-1]}
     here = [pixels for pixels in root.iterfind(".//{*}Pixels") if _is_here(pixels, own)]
@@ -210,11 +221,12 @@ def _ome(description: str, name: str) -> Dimensions:
         raise FormatError(
             f"{name}: expected sizes, order and places of pages in the OME-XML, found {error}; the metadata are damaged"
         ) from error
-    ordered = all(pages == list(range(pages[0], pages[0] + len(pages))) for pages in placed.values())
+    ordered = all((np.diff(pages) == 1).all() for pages in placed.values())
     if not ordered or not (placed or _is_movie_order("".join(axis for axis in order if sizes[axis] > 1))):
         raise _order_error(f"XY{order} in its OME-XML", name)
-    pages = len(placed[""]) if "" in placed else None
-    return Dimensions("OME", pages=pages, placed=placed, **_counts(sizes))
+    stretches = {file: range(int(pages[0]), int(pages[-1]) + 1) for file, pages in placed.items()}
+    pages = len(stretches[""]) if "" in stretches else None
+    return Dimensions("OME", pages=pages, placed=stretches, **_counts(sizes))
 
 
 def _file_of(data: ET.Element, own: set[str | None]) -> str:
@@ -231,20 +243,27 @@ def _is_here(pixels: ET.Element, own: set[str | None]) -> bool:
     return not blocks or any(not _file_of(data, own) for data in blocks)
 
 
-def _ome_places(pixels: ET.Element, own: set[str | None], sizes: dict[str, int], order: str) -> dict[str, list[int]]:
+def _ome_places(pixels: ET.Element, own: set[str | None], sizes: dict[str, int], order: str) -> dict[str, np.ndarray]:
     """Return the pages of every file numbered in movie order: channel, then plane, then time."""
-    total = math.prod(sizes.values())
-    places: dict[str, dict[int, int]] = {}
+    total, n_listed = math.prod(sizes.values()), 0
+    places: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for data in pixels.iterfind("{*}TiffData"):
         page, count = int(data.get("IFD", 0)), int(data.get("PlaneCount", 1 if "IFD" in data.attrib else total))
-        index = sum(
-            int(data.get(f"First{axis}", 0)) * math.prod(sizes[faster] for faster in order[:i])
-            for i, axis in enumerate(order)
-        )
-        pages = places.setdefault(_file_of(data, own), {})
-        for k in range(min(count, total - index)):
-            at, rest = {}, index + k
-            for axis in order:
-                rest, at[axis] = divmod(rest, sizes[axis])
-            pages[page + k] = at["C"] + sizes["C"] * (at["Z"] + sizes["Z"] * at["T"])
-    return {file: [pages[page] for page in sorted(pages)] for file, pages in places.items() if pages}
+        first = [int(data.get(f"First{axis}", 0)) for axis in order]
+        index = sum(place * math.prod(sizes[faster] for faster in order[:i]) for i, place in enumerate(first))
+        count = min(count, total - index)
+        n_listed += max(0, count)
+        if min(page, *first) < 0 or max(page, n_listed) > MAX_PAGES or total >= 2**62:
+            raise ValueError(f"{count} pages from page {page}, at {dict(zip(order, first, strict=True))} of {sizes}")
+        if count < 1:
+            continue
+        at, rest = {}, np.arange(index, index + count)
+        for axis in order:
+            rest, at[axis] = np.divmod(rest, sizes[axis])
+        numbers = at["C"] + sizes["C"] * (at["Z"] + sizes["Z"] * at["T"])
+        places.setdefault(_file_of(data, own), []).append((np.arange(page, page + count), numbers))
+    found = {}
+    for file, parts in places.items():
+        listed, numbers = (np.concatenate(values)[::-1] for values in zip(*parts, strict=True))
+        found[file] = numbers[np.unique(listed, return_index=True)[1]]  # of a page that is listed twice, the last
+    return found

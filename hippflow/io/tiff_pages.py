@@ -4,6 +4,7 @@ Decodes with tifffile what is compressed, in tiles or in scattered strips; sampl
 read as they are.
 """
 
+import lzma
 import os
 import struct
 import zlib
@@ -18,7 +19,8 @@ from hippflow.io.tiff_layout import ByteSource, Page, PageLayout, TiffStructure
 from hippflow.io.tiff_metadata import Dimensions, read_dimensions
 
 #: What tifffile and its codecs raise where a table or compressed samples are damaged.
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error, zlib.error)
+_DAMAGE = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+_DAMAGE += (MemoryError, lzma.LZMAError, struct.error, zlib.error)
 
 #: tifffile's functions that decode a strip or tile, by the layout of its page.
 Decoders = dict[PageLayout, Callable]
@@ -85,6 +87,12 @@ class FilePages:
                     f"{number + 1}, found what cannot be decompressed ({error}); the file is damaged, copy it again"
                 ) from error
             room = out[top:, left:]
+            wanted = min(room.shape[0], page.layout.chunk[0]), min(room.shape[1], page.layout.chunk[1])
+            if samples is None or samples.ndim != 4 or samples.shape[1] < wanted[0] or samples.shape[2] < wanted[1]:
+                raise FormatError(
+                    f"{self.path}: expected {wanted[0]} x {wanted[1]} samples in strip or tile {k + 1} of page "
+                    f"{number + 1}, found fewer; the file is damaged, copy it again"
+                )
             rows, columns = min(room.shape[0], samples.shape[1]), min(room.shape[1], samples.shape[2])
             room[:rows, :columns] = samples[0, :rows, :columns, 0]  # tiles reach beyond the image
 

@@ -21,8 +21,9 @@ from hippflow.errors import FormatError
 #: Triggers that a row can have: none, session start (two versions), start, cue offset, reward, timeout of posters 1..6.
 TRIGGERS = (0, 84, 204, *(10 * phase + poster for phase in (1, 2, 3, 4) for poster in range(1, 7)))
 _COLUMNS = 5
-_HEADER_LINE = re.compile(r"[ \t]*([A-Za-z][^:\n]*?)[ \t]*:[ \t]*(.*?)[ \t]*(?:\n|\Z)")
-_BLANK_LINES = re.compile(r"(?:[ \t]*\n)*")
+_BLANKS = " \t"
+#: Characters that no row has, but of some of which readers of numbers make ends of lines or fields.
+_ODD = re.compile(r"[^\n\t\x20-\x7e]")
 _ROW = "a row `trigger deltaTime x z heading` of five numbers"
 
 
@@ -95,7 +96,8 @@ def read_maze_logs(paths: Iterable[str | Path]) -> MazeLog:
 
 def _name_number(name: str) -> list[str | int]:
     """Return a key that sorts names by the numbers in them."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+    parts = re.split(r"([0-9]+)", name)  # every other part is a number
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)]
 
 
 def _read_log(path: Path) -> tuple[dict[str, Any], np.ndarray]:
@@ -115,33 +117,44 @@ def _read_log(path: Path) -> tuple[dict[str, Any], np.ndarray]:
 
 def _read_header(text: str, path: Path) -> tuple[dict[str, Any], int]:
     """Return the header's values and where the rows begin."""
-    position = _BLANK_LINES.match(text).end()
-    if text[position:].lstrip()[:1] == "{":
-        start = text.index("{", position)
+    if text.lstrip()[0] == "{":
+        start = text.index("{")
         try:
-            header, end = json.JSONDecoder().raw_decode(text, start)
-        except json.JSONDecodeError as error:
+            return json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError) as error:  # RecursionError: brackets in brackets, some 1000 deep
+            number = getattr(error, "lineno", text.count("\n", 0, start) + 1)
             raise FormatError(
-                f"{path}, line {error.lineno}: expected a header in JSON, found what is none ({error.msg}); "
-                "the file is damaged or cut off. Copy it again from the maze's computer"
+                f"{path}, line {number}: expected a header in JSON, found what is none "
+                f"({getattr(error, 'msg', error)}); the file is damaged or cut off. Copy it again from the maze's "
+                "computer"
             ) from error
-        return header, end
-    header = {}
-    while line := _HEADER_LINE.match(text, position):
-        header[line[1]] = line[2]
-        position = _BLANK_LINES.match(text, line.end()).end()
+    header, position = {}, 0
+    while position < len(text):
+        end = text.find("\n", position) + 1 or len(text)
+        key, colon, value = text[position:end].partition(":")
+        key = key.strip(_BLANKS)
+        if colon and re.match("[A-Za-z]", key):
+            header[key] = value.strip(_BLANKS + "\n")
+        elif text[position:end].strip(_BLANKS + "\n"):
+            break
+        position = end
     return header, position
 
 
 def _read_rows(body: str, path: Path, first_line: int) -> np.ndarray:
     if not body.strip():
         return np.zeros((0, _COLUMNS))
+    if odd := _ODD.search(body):
+        raise FormatError(
+            f"{path}, line {first_line + body.count(chr(10), 0, odd.start())}: expected {_ROW}, found the character "
+            f"{odd[0]!r}; the log is damaged or no maze log. Copy it again from the maze's computer"
+        )
     try:
         rows = np.loadtxt(io.StringIO(body), comments=None, ndmin=2)
     except ValueError as error:
         raise _bad_line(body, path, first_line) or FormatError(f"{path}: expected {_ROW} a line: {error}") from error
     if rows.shape[1] != _COLUMNS:
-        raise _bad_line(body, path, first_line)
+        raise _bad_line(body, path, first_line) or FormatError(f"{path}: expected {_ROW} a line, found other columns")
     wrong = np.stack(
         [~np.isfinite(rows).all(axis=1), ~np.isin(rows[:, 0], TRIGGERS), rows[:, 1] < 0, np.zeros(len(rows), bool)]
     )
@@ -195,4 +208,8 @@ def _bad_line(body: str, path: Path, first_line: int) -> FormatError | None:
 
 
 def _is_number(field: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", field, re.I) is not None
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return "_" not in field

@@ -10,10 +10,15 @@ import pandas as pd
 
 from hippflow.ephys.clock import sample_times
 from hippflow.errors import FormatError
+from hippflow.io.cells import check_cells
 from hippflow.io.products import read_product
 from hippflow.io.signals import open_signal
+from hippflow.io.tables import ANY, NUMBER, TEXT, WHOLE
 from hippflow.reading.files import Files
 from hippflow.reading.named import Named
+
+#: Columns of the table of cells, and what they hold.
+_CELLS = {"cell": TEXT, "unit": WHOLE, "quality": TEXT, "num_spikes": WHOLE, "firing_rate": NUMBER, "spiketrain": ANY}
 
 #: What to do about several products of different settings.
 _SETTINGS = "made with different settings; say which with load_day(folder, config='config.yaml')"
@@ -212,11 +217,12 @@ class Channel:
         ``num_spikes`` and ``firing_rate`` (Hz) are of this session, ``spiketrain`` is its file's path in the
         channel's folder (NaN without spikes).
         """
-        return self._files.table(self.folder, "cells.csv")
+        return self._files.table(self.folder, "cells.csv", _CELLS, unique="unit")
 
     @cached_property
     def spike_times(self) -> dict[int, np.ndarray]:
         """Spike times of each unit, float64 in s on Ripple's clock, ascending, by the unit's number."""
+        check_cells(self.folder / "cells.csv", self.cells)
         trains = {
             unit: np.zeros(0) if pd.isna(path) else self._train(self.folder / path)
             for unit, path in zip(self.cells["unit"].tolist(), self.cells["spiketrain"], strict=True)

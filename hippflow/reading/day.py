@@ -16,6 +16,7 @@ import pandas as pd
 
 from hippflow.errors import FormatError
 from hippflow.io.products import read_product
+from hippflow.io.tables import WHOLE
 from hippflow.names import DAY, IMAGING, SESSION
 from hippflow.reading.files import Files, names_of
 from hippflow.reading.named import Named
@@ -103,7 +104,10 @@ class Day:
         for channel in self.channels:
             folder = self.sorting_folder(channel)
             if self._files.has(folder, "units.csv") and self._files.has(folder, "metrics.csv"):
-                units, metrics = (self._files.table(folder, f"{name}.csv") for name in ("units", "metrics"))
+                units, metrics = (
+                    self._files.table(folder, f"{name}.csv", {"unit": WHOLE}, unique="unit")
+                    for name in ("units", "metrics")
+                )
                 new = [name for name in metrics if name == "unit" or name not in units]
                 tables.append(units.merge(metrics[new], on="unit").assign(channel=channel))
         if not tables:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hippflow.errors import FormatError
+from hippflow.io.tables import read_table
 from hippflow.names import (
     eyelink_args,
     highpass_args,
@@ -82,18 +83,20 @@ class Files:
         """Return whether a product is there, be it one or several."""
         return bool(self.candidates(folder, product))
 
-    def table(self, folder: Path, name: str, **options: Any) -> pd.DataFrame:
-        """Return a table, with `options` for pandas.
+    def table(self, folder: Path, name: str, columns: dict[str, str] | None = None, **options: Any) -> pd.DataFrame:
+        """Return a table, with `options` for pandas; with `columns` checked by :func:`hippflow.io.tables.read_table`.
 
         Raises
         ------
         FormatError
-            It is not there, or no table.
+            It is not there, no table, or lacks columns.
         """
         path = self.find(folder, name)
+        if columns:
+            return read_table(path, columns, **options)
         try:
             return pd.read_csv(path, **options)
-        except ValueError as error:  # what pandas raises is of that kind
+        except (ValueError, OverflowError) as error:  # what pandas raises is a ValueError
             raise FormatError(f"{path}: expected a table, cannot read it ({error}); make it anew") from error
 
     def report(self, folder: Path, name: str) -> dict[str, Any]:
@@ -106,9 +109,12 @@ class Files:
         """
         path = self.find(folder, name)
         try:
-            return json.loads(path.read_text())
-        except ValueError as error:
+            fields = json.loads(path.read_text())
+        except (ValueError, RecursionError) as error:
             raise FormatError(f"{path}: expected JSON, cannot read it ({error}); make it anew") from error
+        if not isinstance(fields, dict):
+            raise FormatError(f"{path}: expected fields by name, found {type(fields).__name__}; make it anew")
+        return fields
 
 
 def names_of(config: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ subscribe, or a webhook. Another kind is a class with `send` and a line in `SINK
 """
 
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from hippflow.errors import CloudError, ConfigError, HippflowError
+from hippflow.redaction import HIDDEN, redacted
 
 #: Seconds that all sinks together may take, and that a webhook may take to answer.
 PATIENCE, WEBHOOK_TIMEOUT = 10.0, 5.0
@@ -50,7 +52,9 @@ class Webhook:
     def __init__(self, url: str):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ConfigError(f"expected an address like https://host/path, found {url!r}; correct it")
+            raise ConfigError(
+                "expected an address like https://host/path, found another, which may be secret; correct it"
+            )
         self.url = url
         self.host = f"{parts.scheme}://{parts.hostname}"  # the rest may be a secret
 
@@ -63,7 +67,7 @@ class Webhook:
         except urllib.error.HTTPError as error:
             error.close()
             raise CloudError(
-                f"{self.host}: expected that it takes the message, found HTTP {error.code} {error.reason}; correct "
+                f"{self.host}: expected that it takes the message, found HTTP {error.code}; correct "
                 "the address, or see why its owner refuses"
             ) from error
         except (OSError, ValueError) as error:
@@ -114,7 +118,7 @@ def send_all(
     Examples
     --------
     >>> send_all({"sns_topic": None, "webhook": "example.org"}, "done", "all of it", {})
-    ["notify.webhook: expected an address like https://host/path, found 'example.org'; correct it"]
+    ['notify.webhook: expected an address like https://host/path, found another, which may be secret; correct it']
     """
     troubles: dict[str, str | None] = {}
     threads = []
@@ -131,6 +135,17 @@ def send_all(
     return [f"notify.{kind}: {' '.join(trouble.split())}" for kind, trouble in troubles.items() if trouble]
 
 
+def _without(url: str, text: str) -> str:
+    """Return a text without what follows the host in an address, which may be a secret."""
+    _, _, rest = url.partition("//")
+    _, _, path = (rest or f"/{url}").partition("/")
+    words = sorted(re.split(r"[^\w-]+", path), key=len, reverse=True)  # what is between them a message may escape
+    for piece in (url, path, *words):
+        if len(piece) > 3:
+            text = text.replace(piece, HIDDEN)
+    return redacted(text)
+
+
 def _send(
     kind: str, address: str, subject: str, text: str, data: dict[str, Any], troubles: dict[str, str | None]
 ) -> None:
@@ -141,3 +156,5 @@ def _send(
         troubles[kind] = str(error)
     except Exception as error:  # noqa: BLE001 - what a sink does wrong must not end a run
         troubles[kind] = f"{type(error).__name__}: {error}"
+    if kind == "webhook" and troubles[kind]:
+        troubles[kind] = _without(address, troubles[kind])

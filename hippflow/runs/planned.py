@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippflow.errors import DriverError
+from hippflow.redaction import redacted_command
 
 #: Variable that makes the logger plugin write the jobs of a dry run to the file that it names.
 VARIABLE = "HIPPFLOW_PLANNED"
@@ -81,8 +82,8 @@ def planned_jobs(command: list[str], folder: str | Path = ".") -> list[PlannedJo
         if asked.returncode != 0:
             said = [line.strip() for line in (asked.stdout + asked.stderr).splitlines() if line.strip()]
             raise DriverError(
-                f"expected a dry run that says what {' '.join(command)} would do, found: {' '.join(said[-3:])}; "
-                "correct that and ask again"
+                f"expected a dry run that says what {' '.join(redacted_command(command))} would do, found: "
+                f"{' '.join(said[-3:])}; correct that and ask again"
             )
         lines = answer.read_text().splitlines() if answer.exists() else []
     return [PlannedJob(**json.loads(line)) for line in lines]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hippflow.io.atomic import whole_file
+from hippflow.io.tables import TEXT, WHOLE, read_table
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,10 @@ def make_channels(quality: list[str], units: list[str], channels: str | Path) ->
     channels : path
         ``channels.csv``, by array, channel and session.
     """
-    tables = {int(Path(path).parent.name[-3:]): pd.read_csv(path) for path in units}
+    tables = {
+        int(Path(path).parent.name[-3:]): read_table(path, {"unit": WHOLE, "quality": TEXT}, unique="unit")
+        for path in units
+    }
     rows = [_row(json.loads(Path(path).read_text()), tables) for path in quality]
     rows.sort(key=lambda row: tuple(row[name] for name in FIRST))
     with whole_file(channels) as part:

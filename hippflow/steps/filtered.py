@@ -23,7 +23,7 @@ def write_filtered(
     band: list[float],
     dtype: str,
     filter_blocks: Callable[[Signal], Iterator[np.ndarray]],
-    length: Callable[[int], int],
+    length: Callable[[int, float], int],
 ) -> None:
     """Filter every uninterrupted stretch of a raw signal and write the product.
 
@@ -42,10 +42,10 @@ def write_filtered(
     filter_blocks : callable
         Yields the filtered blocks of a stretch.
     length : callable
-        Number of filtered samples of so many raw ones.
+        Number of filtered samples of so many raw ones at so many Hz.
     """
     with about(raw), open_signal(raw) as signal:
-        lengths = [length(int(n)) for n in signal.segments[:, 1]]
+        lengths = [length(int(n), signal.sampling_rate) for n in signal.segments[:, 1]]
         rate = sampling_rate or signal.sampling_rate
         info = {
             "SampleRate": rate,

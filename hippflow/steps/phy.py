@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from hippflow.ephys.curation_format import UNSORTED
 from hippflow.ephys.metrics_analyzer import make_analyzer, quietly
+from hippflow.io.npy import read_npy
 from hippflow.steps.analyzer import REPORT, measure, read_for_viewers, whole_folder, write_report
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,6 @@ def is_curated(folder: Path) -> bool:
     names = ("spike_templates.npy", "spike_clusters.npy", GROUPS)
     if not all((folder / name).exists() for name in names):  # Snakemake makes an empty folder first
         return False
-    templates, clusters = (np.load(folder / name).ravel() for name in names[:2])
+    templates, clusters = (read_npy(folder / name).ravel() for name in names[:2])
     groups = pd.read_csv(folder / GROUPS, sep="\t")["group"]
     return bool((templates != clusters).any() or (groups != UNSORTED).any())

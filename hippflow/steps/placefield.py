@@ -13,7 +13,9 @@ from hippflow.behaviour.occupancy import Grid
 from hippflow.behaviour.placefield import PlaceField, place_field
 from hippflow.errors import FormatError
 from hippflow.io.atomic import whole_file
+from hippflow.io.cells import check_cells
 from hippflow.io.products import base_fields, read_product, write_product
+from hippflow.io.tables import ANY, TEXT, read_table
 from hippflow.names import LEVEL_DEPTH, product_name
 from hippflow.progress import track
 
@@ -112,7 +114,7 @@ def make_placefields(
     visits = _read_visits(umaze, grid)
     counted = count_args(grid_steps, overall_grid_size)
     mapped = map_args(n_shuffles, shuffle_bounds, grid_steps, overall_grid_size, min_obs)
-    trains = _read_trains(cells)
+    trains = read_trains(cells)
     channel = Path(table).parent
     rows = []
     for name, spikes in track(trains.items(), len(trains), "placefield", "cells"):
@@ -153,15 +155,10 @@ def _read_visits(path: str | Path, grid: Grid) -> np.ndarray:
     return np.asarray(fields["sessionTime"], np.float64)
 
 
-def _read_trains(path: str | Path) -> dict[str, np.ndarray]:
+def read_trains(path: str | Path) -> dict[str, np.ndarray]:
     """Read the spike times in s of all cells of the table; of those without spikes, none."""
-    try:
-        cells = pd.read_csv(path, keep_default_na=False, dtype=str)[["cell", "spiketrain"]]
-    except (FileNotFoundError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise FormatError(
-            f"{path}: expected the channel's table of cells, with the columns cell and spiketrain, found {error}; "
-            "run the workflow for it first"
-        ) from error
+    cells = read_table(path, {"cell": TEXT, "spiketrain": ANY}, unique="cell", keep_default_na=False, dtype=str)
+    check_cells(path, cells)
     trains = {}
     for name, train in zip(cells["cell"], cells["spiketrain"], strict=True):
         trains[name] = _read_train(Path(path).parent / train) if train else np.zeros(0)

@@ -28,5 +28,5 @@ def make_rplhighpass(raw: str | Path, product: str | Path, *, order: int, band: 
         raw, product, highpass_args({"order": order, "band": band}),
         prefix="hp", sampling_rate=None, order=order, band=band, dtype=dtype,
         filter_blocks=lambda x: highpass_blocks(x, x.sampling_rate, order=order, band=band),
-        length=lambda n: n,
+        length=lambda n, _rate: n,
     )  # fmt: skip

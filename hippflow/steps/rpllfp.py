@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from hippflow.ephys.lfp import lfp_blocks, lfp_length
-from hippflow.io.signals import open_signal
 from hippflow.names import lfp_args
 from hippflow.steps.filtered import write_filtered
 
@@ -29,11 +28,9 @@ def make_rpllfp(
         Hz.
     dtype : {'float32', 'int16'}
     """
-    with open_signal(raw) as signal:
-        rate = signal.sampling_rate
     write_filtered(
         raw, product, lfp_args({"resample_rate": resample_rate, "order": order, "band": band}),
         prefix="lfp", sampling_rate=resample_rate, order=order, band=band, dtype=dtype,
-        filter_blocks=lambda x: lfp_blocks(x, rate, resample_rate=resample_rate, order=order, band=band),
-        length=lambda n: lfp_length(n, rate, resample_rate),
+        filter_blocks=lambda x: lfp_blocks(x, x.sampling_rate, resample_rate=resample_rate, order=order, band=band),
+        length=lambda n, rate: lfp_length(n, rate, resample_rate),
     )  # fmt: skip

@@ -10,9 +10,11 @@ import pandas as pd
 from hippflow.ephys.clock import sample_times
 from hippflow.ephys.curation import apply_merges, merges_of
 from hippflow.ephys.sessions import split_by_session
+from hippflow.errors import FormatError
 from hippflow.io.atomic import whole_file
 from hippflow.io.products import base_fields, write_product
 from hippflow.io.signals import open_signal
+from hippflow.io.tables import TEXT, WHOLE, read_table
 from hippflow.steps.sorting import read_sorting, session_name
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,23 @@ def _write_cell(folder: Path, milliseconds: np.ndarray) -> None:
     write_product(path, base_fields(path, "cell") | {"spiketimes": [milliseconds], "numSets": 1})
 
 
+def read_units(path: str | Path) -> tuple[pd.DataFrame, list[tuple[int, ...]]]:
+    """Read the quality of a channel's units, by unit, and which units of the sorting were merged.
+
+    Raises
+    ------
+    FormatError
+        The table is not there, or damaged.
+    """
+    table = read_table(path, {"unit": WHOLE, "quality": TEXT}, unique="unit", dtype={"merged": str}).set_index("unit")
+    try:
+        return table, merges_of(table)
+    except ValueError as error:
+        raise FormatError(
+            f"{path}: expected units with spaces between as merged, as 2 4, found other text ({error}); make it anew"
+        ) from error
+
+
 def make_spiketrains(
     firings: str | Path, units: str | Path, highpass: str | Path, cells: str | Path, *, selection: str
 ) -> None:
@@ -56,8 +75,8 @@ def make_spiketrains(
         Units that become cells.
     """
     sorting, fields = read_sorting(firings)
-    table = pd.read_csv(units, index_col="unit", dtype={"merged": str})
-    sorting, quality = apply_merges(sorting, merges_of(table)), table["quality"]
+    table, merges = read_units(units)
+    sorting, quality = apply_merges(sorting, merges), table["quality"]
     session = session_name(highpass)
     trains = split_by_session(sorting.samples, sorting.labels, fields["sessionLengths"])[
         fields["sessions"].index(session)

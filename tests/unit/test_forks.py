@@ -105,7 +105,7 @@ def test_what_a_script_used_is_measured(run):
 
 def test_what_a_step_imports_late_is_there_when_its_script_starts(run):
     lines = (
-        "import sys\nthere = 'mountainsort5.schemes.sorting_scheme1' in sys.modules\n"
+        "import sys\nthere = 'hippflow.ephys.compiled_sorting' in sys.modules\n"
         "from hippflow.steps.sorting import make_sorting\nsys.exit(0 if there else 9)\n"
     )
     assert run(lines).status == 0

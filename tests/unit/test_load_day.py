@@ -448,7 +448,7 @@ def test_a_table_or_report_that_is_damaged_is_an_error_that_names_it(tmp_path):
     (folder / CHANNEL / "cells.csv").write_bytes(b"")
     (folder / "session01/alignment.json").write_text("{")
     session = hippflow.load_day(folder)["session01"]
-    with pytest.raises(FormatError, match=r"cells\.csv: expected a table, cannot read it"):
+    with pytest.raises(FormatError, match=r"cells\.csv: expected a table with the columns"):
         _ = session.channels[9].cells
     with pytest.raises(FormatError, match=r"alignment\.json: expected JSON, cannot read it"):
         _ = session.alignment

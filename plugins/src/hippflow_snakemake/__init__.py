@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from snakemake.exceptions import WorkflowError
 from snakemake.script import script as snakemake_script
 
+from hippflow.errors import DiskError
 from hippflow.forks import Ended, ForkServer
+from hippflow.io.disk import PATIENCE, check_results, full_disk
 
 _SERVER = ForkServer()
 
@@ -54,7 +57,10 @@ def script(
     ------
     CalledProcessError
         The script did not succeed; it has said why.
+    WorkflowError
+        It did not, and the disk is full; or another disk than that of the run is in the place of the results.
     """
+    _check_results()
     (_, _, conda_env, _, container, _, _, benchmark, *_) = others
     local = Path(basedir.get_path_or_uri(secret_free=True), path)
     if conda_env or container or local.suffix != ".py" or not local.exists():
@@ -74,8 +80,26 @@ def script(
     ended = _SERVER.start(local.resolve(), names, dict.fromkeys(TEMPORARY, str(folder)) if folder else {}).wait()
     if benchmark is not None:
         _record(benchmark, time.monotonic() - start, ended)
+    _check_results(patience=2)  # they were there
     if ended.status:
+        _raise(full_disk([*output, *log]))  # which the script may have had no room to say
         raise subprocess.CalledProcessError(ended.status, f"python {local}")
+    if benchmark is not None:
+        _raise(full_disk(output, least=1))  # Snakemake could not write it
+
+
+def _check_results(patience: float = PATIENCE) -> None:
+    """Look whether the results are where they were when the run began, as `hippflow.io.disk.check_results`."""
+    try:
+        check_results(patience)
+    except DiskError as error:
+        _raise(error)
+
+
+def _raise(trouble: DiskError | None) -> None:
+    """Tell of a disk, so that Snakemake shows the message alone, and the run's record knows it for an error."""
+    if trouble:
+        raise WorkflowError(f"{type(trouble).__name__}: {trouble}")
 
 
 def _record(benchmark: Any, seconds: float, ended: Ended) -> None:

@@ -39,6 +39,6 @@ def last_error(job: Any) -> str | None:
 
 
 def failed_for_good(job: Any) -> bool:
-    """Say whether all that failed did so for its input, and would again; an endpoint that was away may be back."""
+    """Say whether all that failed did so for its input, and would again; an endpoint or a disk may be back."""
     errors = [last_error(member) for member in failed_members(job)]
-    return all(error and not error.startswith("StorageError") for error in errors)
+    return all(error and not error.startswith(("StorageError", "DiskError")) for error in errors)

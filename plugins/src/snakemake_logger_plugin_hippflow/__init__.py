@@ -14,6 +14,7 @@ waits for nothing here. Processes of jobs have no logger plugins, so all of this
 driver, which tells of every job of a group.
 """
 
+import logging
 import os
 import sys
 from logging import LogRecord
@@ -24,12 +25,25 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from hippflow.redaction import redacted, redacted_command
 from hippflow.runs.planned import VARIABLE
 from hippflow.runs.summary import finish
 from snakemake_logger_plugin_hippflow.current import CURRENT, describe_run, stopped_because
 from snakemake_logger_plugin_hippflow.guard import guard_budget
 from snakemake_logger_plugin_hippflow.plan import write_planned
 from snakemake_logger_plugin_hippflow.recorder import Recorder
+
+
+class _NoSecrets(logging.Filter):
+    """Takes secrets out of what Snakemake says on the terminal, in its log and to plugins: its command comes first."""
+
+    def filter(self, record: LogRecord) -> bool:
+        """Change the record's text; all records pass."""
+        if isinstance(record.msg, str):
+            record.msg = redacted(record.msg)
+        if isinstance(getattr(record, "cmd", None), str):
+            (record.cmd,) = redacted_command([record.cmd])
+        return True
 
 
 class LogHandler(LogHandlerBase):
@@ -43,6 +57,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Start without a record: there is none before a run starts."""
+        logger.addFilter(_NoSecrets())
         self.pid = os.getpid()
         self.recorder = None if self.common_settings.dryrun else Recorder()
         self.planned = os.environ.get(VARIABLE) if self.common_settings.dryrun else None

@@ -49,6 +49,11 @@ def describe_run(config: dict[str, Any], workflow: Any, cost: Callable[[Run], st
     """
     CURRENT.config, CURRENT.workflow, CURRENT.cost = config, workflow, cost
     CURRENT.reason, CURRENT.guard = None, None
+    # Snakemake writes these into the commands of jobs, which need not know who is told.
+    settings = workflow.config_settings
+    settings.overwrite_config.pop("notify", None)
+    if isinstance(settings.config_args, list):
+        settings.config_args = [given for given in settings.config_args if not given.startswith("notify=")]
 
 
 def stopped_because(reason: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from hippflow.driver import process_identity
+from hippflow.redaction import redacted, redacted_command
 from hippflow.runs.record import Job, Run, last_words, read_run
 from snakemake_logger_plugin_hippflow.current import CURRENT
 from snakemake_logger_plugin_hippflow.plan import count_plan
@@ -111,7 +112,7 @@ class Recorder:
 
     def _write(self, event: str, **entries: Any) -> None:
         line = {"event": event, "at": round(time.time(), 3), **entries}
-        self._file.write(json.dumps(line, default=str) + "\n")
+        self._file.write(redacted(json.dumps(line, default=str)) + "\n")
 
     def _begins(self, event: LogEvent | None) -> bool:
         """Say whether a run begins with an event, which may be that it fails before it begins."""
@@ -126,7 +127,7 @@ class Recorder:
         self._file = open(self.path, "w", buffering=1)  # noqa: SIM115 - closed by `end`; a line is written when whole
         self._write(
             "start",
-            command=["snakemake", *sys.argv[1:]],
+            command=redacted_command(["snakemake", *sys.argv[1:]]),
             folder=str(Path.cwd()),
             host=socket.gethostname(),
             pid=pid,
@@ -175,7 +176,9 @@ class Recorder:
         if not error and executor:
             error = executor[-1]
         elif not error:
-            error = lines[-1] if lines and "died with" not in snakemake else snakemake or None
+            # what failed besides a script, or killed it, is not in the script's own words
+            spoke = lines and (not snakemake or (snakemake.startswith("Command '") and "died with" not in snakemake))
+            error = lines[-1] if spoke else snakemake or None
         self._write("failed", id=number, error=error, lines=lines, late=late)
 
     def end(self) -> Run | None:

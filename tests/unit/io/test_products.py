@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import warnings
+from pathlib import Path
 
 import h5py
 import hickle
@@ -186,12 +187,12 @@ def test_reading_needs_no_pickle(path, monkeypatch):
 def test_a_failing_write_leaves_what_was_there(path, monkeypatch):
     write_product(path, {"a": 1})
 
-    def fail(fields, name, mode):
-        with open(name, "w") as file:
-            file.write("half")
+    def fail(part, image):
+        with open(part, "wb") as file:
+            file.write(image[:100])
         raise OSError("disk full")
 
-    monkeypatch.setattr(hickle, "dump", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         write_product(path, {"a": 2})
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]

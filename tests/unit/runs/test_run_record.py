@@ -218,8 +218,8 @@ def test_of_a_failed_group_what_is_there_was_made_and_the_rest_had_no_turn(drive
 
 def test_a_job_without_words_of_its_own_fails_with_those_of_who_ran_it(driver, tmp_path):
     run = driver()
-    run.start(3)
-    for number in (1, 2, 3):
+    run.start(4)
+    for number in (1, 2, 3, 4):
         run.job(number, f"{number}.out")
         (tmp_path / f"{number}.log").write_text("12:00:00 block 3 of 9\n")
     run.fail(1, "\nSlurm job 12 is OUT_OF_MEMORY.")
@@ -229,9 +229,12 @@ def test_a_job_without_words_of_its_own_fails_with_those_of_who_ran_it(driver, t
     run.fail(2)
     run.tell(LogEvent.ERROR, "RuleException:\nCalledProcessError in file \"a\", line 1:\nCommand 'x' returned 1.")
     run.fail(3)
+    run.tell(LogEvent.ERROR, "WorkflowError:\nOSError: [Errno 28] No space left on device")  # of its benchmark
+    run.fail(4)
     run.handler.close()
     errors = [job.error for job in last_run(".snakemake/hippflow").failed]
-    assert errors == ["Slurm job 12 is OUT_OF_MEMORY.", "Command 'x' died with SIGKILL.", "12:00:00 block 3 of 9"]
+    assert errors[:3] == ["Slurm job 12 is OUT_OF_MEMORY.", "Command 'x' died with SIGKILL.", "12:00:00 block 3 of 9"]
+    assert errors[3] == "OSError: [Errno 28] No space left on device"
 
 
 def test_what_ctrl_c_ends_is_stopped_and_what_failed_before_failed(driver, tmp_path):
