@@ -103,8 +103,9 @@ class HeldRun:
 
     def check(self, attempts=2):
         """Same bytes as a local run; what was whole was not made again; the sorting started so many times."""
-        twin = self.finished.folder / FIRINGS
-        assert (self.folder / FIRINGS).read_bytes() == twin.read_bytes()
+        for product in (FIRINGS, *HIGHPASS):
+            assert (self.folder / product).read_bytes() == (self.finished.folder / product).read_bytes()
+        assert not list((self.folder / DAY).rglob("*.part"))
         assert (self._starts("rplhighpass"), self._starts("sorting")) == (2, attempts)
         assert self.workflow.plan(FIRINGS) == []
 
