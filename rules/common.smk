@@ -21,7 +21,7 @@ from hippflow.day.products import SUITE2P, UNITY, Products
 from hippflow.day.raw import raw_tree
 from hippflow.driver import check_folders, claim_of, clear_up, start_record
 from hippflow.errors import HippflowError
-from hippflow.io.disk import claim_results
+from hippflow.io.disk import check_room, claim_results
 from hippflow.nwb.sources import check_nwb, nwb_settings, nwb_sources
 
 #: Folder of what a run keeps about itself.
@@ -39,6 +39,7 @@ take_shortcuts()
 
 try:
     if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
+        check_room(STATE)
         clear_up(STATE, ".snakemake/locks")
     config = check_config(
         config, load_schema(workflow.source_path("../schemas/config.schema.yaml"))

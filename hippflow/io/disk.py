@@ -33,6 +33,9 @@ ADVICE = {
 #: How HDF5 says what the system said.
 _HDF5 = re.compile(r"errno = (\d+)")
 
+#: How numpy says that an array did not go on a disk.
+_NUMPY = re.compile(r"\d+ requested and \d+ written")
+
 #: Bytes below which a disk is as good as full, whatever a process that was killed there could not say.
 _NOTHING = 1 << 16
 
@@ -89,6 +92,8 @@ def disk_error(error: BaseException, outputs: Iterable[str | Path] = ()) -> Disk
     number = getattr(error, "errno", None)
     if number is None and isinstance(error, OSError | RuntimeError) and (found := _HDF5.search(str(error))):
         number = int(found[1])
+    if number is None and isinstance(error, OSError) and _NUMPY.search(str(error)):
+        number = errno.ENOSPC
     if number not in ADVICE:
         return None
     path = getattr(error, "filename", None) or next(iter(outputs), None)
@@ -111,6 +116,18 @@ def full_disk(outputs: Iterable[str | Path], least: int = _NOTHING) -> DiskError
         if state.f_blocks and (state.f_bavail * state.f_frsize < least or (state.f_files and not state.f_favail)):
             return _about(path, errno.ENOSPC)
     return None
+
+
+def check_room(path: str | Path) -> None:
+    """Refuse to begin where there is no room even for what a run keeps about itself.
+
+    Raises
+    ------
+    DiskError
+        The disk is as good as full.
+    """
+    if trouble := full_disk([path]):
+        raise trouble
 
 
 def _about(path: str | Path | None, number: int) -> DiskError:

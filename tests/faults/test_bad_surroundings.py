@@ -101,11 +101,9 @@ def test_a_product_is_written_beside_itself(tmp_path):
 
 
 def test_letters_and_blanks_in_paths_make_no_difference(tmp_path_factory, short, plain):
-    from conftest import Workflow
-
     folder = tmp_path_factory.mktemp("Daten über µ") / "a b"
     folder.mkdir()
-    workflow = Workflow(folder)
+    workflow = type(plain)(folder)
     raw = folder / "röh 'data' $(x)"
     shutil.copytree(short, raw)
     session = raw / DAY / "session01"

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from drills import DAY, LFP, Drill, mounted, products, resize
 
-from conftest import Workflow
 from hippflow.demo.day import write_demo_day
 
 LONG = os.environ.get("HIPPFLOW_LONG_FAULTS") == "1"
@@ -84,12 +83,26 @@ def test_a_disk_that_gets_full_is_named_and_with_more_room_the_rest_is_made(dril
         drill.check_rerun(again=True)
 
 
+@pytest.mark.parametrize("room", [0, 24_000])
+def test_a_folder_without_room_is_one_error_before_any_job(tmp_path, finished, room):
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=200m") as disk:
+        workflow = type(finished)(disk)
+        os.symlink(finished.folder / "data", disk / "data")
+        resize(disk, room)
+        run = workflow.run(status=1)
+        assert ".snakemake/hippflow: expected room on its disk, found: No space left on device" in run.output
+        assert "Traceback" not in run.output
+        assert run.jobs == []
+        resize(disk, room=10_000_000)
+        assert len(workflow.run("--until", "rplparallel").jobs) == 2  # with nothing cleaned up by hand
+
+
 @pytest.mark.skipif(not LONG, reason="make faults has it")
 @pytest.mark.parametrize("room", [400_000, 3_000_000, 9_000_000])
 def test_a_full_disk_under_everything_is_named_and_with_more_room_all_is_made(tmp_path, finished, room):
     """Snakemake's own records, logs and benchmarks have no room either."""
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=200m") as disk:
-        workflow = Workflow(disk)
+        workflow = type(finished)(disk)
         os.symlink(finished.folder / "data", disk / "data")
         resize(disk, room)
         run = workflow.run(status=1)
@@ -128,7 +141,7 @@ PLANTED = """
 
 def test_one_channel_of_124_that_fails_is_named_and_made_alone_by_the_rerun(workflow):
     channels = range(1, 125)
-    write_demo_day(workflow.folder / "data", channels=channels, seconds=2, seed=5, behaviour=False)
+    write_demo_day(workflow.folder / "data", channels=channels, seconds=4 if LONG else 2, seed=5, behaviour=False)
     script = workflow.folder / "scripts/rpllfp.py"
     head, line, rest = script.read_text().partition("with job(globals()) as (input, output, params):")
     imports = "import os\nfrom hippflow.errors import SignalError\n"

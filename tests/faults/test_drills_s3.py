@@ -10,7 +10,7 @@ import time
 from http.server import ThreadingHTTPServer
 
 import pytest
-from s3_endpoints import Fault, FaultyProxy
+from s3_endpoints import Fault, FaultyProxy, writer
 
 from hippflow.demo.bucket import BUCKET, endpoint, upload_tree
 
@@ -51,11 +51,13 @@ class Endpoint(FaultyProxy):
         By the end of an object's key, one after another, and the last of a list of one that ends with `None` for ever.
     outage : tuple of str and float, or None
         Away for so many seconds from the first request for the content of this object.
+    preludes : dict of str to callable
+        What happens just before the first request for the content of an object is answered.
     """
 
     def __init__(self, environment):
         super().__init__(environment)
-        self.faults, self.outage, self.away, self.refused = {}, None, False, 0
+        self.faults, self.preludes, self.outage, self.away = {}, {}, None, False
 
     def _answer(self, handler):
         range_header = handler.headers.get("Range", "")
@@ -65,9 +67,11 @@ class Endpoint(FaultyProxy):
             self.outage, self.away = None, True
             threading.Thread(target=self._stay_away, args=(seconds,), daemon=True).start()
         if self.away:  # a connection that was open before
-            self.refused += 1
             handler.close_connection = True
             return
+        prelude = next((key for key in self.preludes if of_content and handler.path.endswith(key)), None)
+        if prelude:
+            self.preludes.pop(prelude)()
         key = next((key for key in self.faults if of_content and handler.path.endswith(key)), None)
         if key and self.faults[key]:
             fault = self.faults[key][0]
@@ -178,14 +182,19 @@ def test_what_stays_wrong_is_named_by_its_object_and_the_next_start_makes_the_re
     check(workflow, finished)
 
 
-def test_an_object_that_was_cut_off_after_the_plan_is_never_taken_for_the_recording(workflow, proxy, finished):
-    """It is shorter, with an ETag of its own: the endpoint says that it is not the object that was listed."""
-    pause_at_most(workflow, 0.05)
-    proxy.faults = {EYE_NS5: [Fault(status=412, code="PreconditionFailed"), None]}
+def test_an_object_that_is_cut_off_in_the_bucket_is_never_taken_for_the_recording(workflow, proxy, served, finished):
+    """At first it is cut off while the run goes on, after it was planned; then it is so from the start."""
+    whole = (finished.folder / "data" / EYE_NS5).read_bytes()
+    client = writer(served | {"AWS_REGION": "us-east-1"})
+    proxy.preludes = {EYE_NS5: lambda: client.put_object(Bucket=BUCKET, Key=EYE_NS5, Body=whole[:-1000])}
     run = workflow.run(*TARGETS, *OPTIONS, status=1, environment=proxy.environment)
     said = run.output.split("\nhippflow: ")[1]
     assert f"staging {EYE_NS5}: StorageError: s3://{BUCKET}/{EYE_NS5}" in said
     assert "it changed since the run was planned; start again" in said
-    proxy.faults = {}
+    assert not (workflow.folder / "staging" / EYE_NS5).exists()
+    again = workflow.run(*TARGETS, *OPTIONS, status=1, environment=proxy.environment)
+    assert f"FormatError: staging/{EYE_NS5}: expected whole data blocks, found" in again.output.split("\nhippflow: ")[1]
+    assert not (workflow.folder / TARGETS[-1]).exists()
+    client.put_object(Bucket=BUCKET, Key=EYE_NS5, Body=whole)
     workflow.run(*TARGETS, *OPTIONS, environment=proxy.environment)
     check(workflow, finished)

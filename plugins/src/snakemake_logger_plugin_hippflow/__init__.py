@@ -58,6 +58,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Start without a record: there is none before a run starts."""
         logger.addFilter(_NoSecrets())
+        logging.raiseExceptions = False  # a log that has no room on its disk is no traceback between what is said
         self.pid = os.getpid()
         self.recorder = None if self.common_settings.dryrun else Recorder()
         self.planned = os.environ.get(VARIABLE) if self.common_settings.dryrun else None

@@ -33,6 +33,13 @@ def test_what_hdf5_says_of_a_disk_is_understood():
     assert "No space left on device" in str(disk_error(RuntimeError(text), ["results/a"]))
 
 
+def test_an_array_that_numpy_cannot_write_is_an_error_of_the_disk(small_disk):
+    (small_disk / "other").write_bytes(bytes(60_000))
+    with pytest.raises(OSError) as caught:
+        np.save(small_disk / "a.npy", np.zeros(30_000))
+    assert "expected room on its disk" in str(disk_error(caught.value, [small_disk / "a.npy"]))
+
+
 @pytest.mark.parametrize("error", [ValueError("errno = 28"), OSError(errno.EACCES, ""), KeyError(28)])
 def test_other_errors_are_none_of_a_disk(error):
     assert disk_error(error, ["results/a"]) is None
