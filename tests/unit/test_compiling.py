@@ -213,8 +213,9 @@ def use_as_nobody(tmp_path_factory):
     if os.getuid() != 0:
         pytest.skip("only root can become somebody else")
     folder = tmp_path_factory.mktemp("nobody")
-    for parent in [folder, *folder.parents[:2]]:
-        parent.chmod(0o755)
+    for parent in [folder, *folder.parents]:
+        if parent.name.startswith(("nobody", "popen-", "pytest-")):
+            parent.chmod(0o755)
     use = Runner(folder)
     use.home, use.temporary = folder / "home", folder / "tmp"
     use.home.mkdir()

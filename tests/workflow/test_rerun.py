@@ -182,7 +182,10 @@ def test_one_channel_is_a_target(workflow, finished):
 
 def test_one_day_is_a_target(workflow, finished):
     for day in ("20181105", "20181106"):
-        shutil.copytree(finished.folder / f"data/{DAY}", workflow.folder / f"data/picasso/{day}")
+        folder = workflow.folder / f"data/picasso/{day}"
+        shutil.copytree(finished.folder / f"data/{DAY}", folder)
+        for path in folder.rglob("181105*"):
+            path.rename(path.with_name(path.name.replace("181105", day[2:])))
     expected = with_day(of_channel(*FOLDERS) + raw(*SESSIONS) + markers(*SESSIONS) + BEHAVIOUR)
     assert workflow.plan("day/20181105") == expected
     assert len(workflow.plan()) == 2 * len(expected)
