@@ -164,7 +164,7 @@ def dry_run(folder: Path, n_days: int, n_channels: int, repeats: int) -> Row:
         "CPU s",
         {name: cost.cpu for name, cost in costs.items()},
         target="at most 15 s for 10,000 jobs",
-        met=costs["ours"].cpu <= 15 if n_ours >= 10_000 else None,
+        met=costs["ours"].cpu * 10_000 / n_ours <= 15 if n_ours >= 10_000 else None,
         peak=costs["ours"].peak,
         note=f"one thread; {costs['ours'].wall:.1f} s passed; days of {n_channels} channels, nothing made",
     )

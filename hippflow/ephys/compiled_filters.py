@@ -12,7 +12,7 @@ from hippflow.ephys.lfp import lfp_blocks
 from hippflow.ephys.zero_phase import STRETCH, zero_phase_blocks
 
 _RATE = 30000
-_SIGNAL = np.sin(np.arange(9 * STRETCH, dtype=np.float32))
+_SIGNAL = np.sin(np.arange(17 * STRETCH, dtype=np.float32))
 for _blocks in highpass_blocks(_SIGNAL, _RATE), lfp_blocks(_SIGNAL, _RATE):
     for _block in _blocks:
         to_steps(_block, 1.0, np.empty(len(_block), np.int16))  # products of int16

@@ -9,7 +9,7 @@ What it does not: read files or write them.
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -18,7 +18,7 @@ BLOCK_BYTES = 4 << 20
 #: Rows of a block that are transposed at a time, so that both sides stay in the nearest cache.
 TILE_ROWS = 128
 #: Blocks that are handed on together: a write has its price, and 124 channels have many.
-BATCH = 4
+BATCH = 2
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def demultiplex(
     Yields
     ------
     Batch
+        Its pieces are overwritten when the next but one is made: use them before asking for another.
 
     Examples
     --------
@@ -84,26 +85,45 @@ def _batches(
     side_by_side = columns == list(range(columns[0], columns[-1] + 1))
     # a slice is a view, while a list of columns copies
     taken = slice(columns[0], columns[-1] + 1) if side_by_side else columns
-    while pieces := [_transpose(block[:, taken]) for block in islice(blocks, BATCH)]:
-        low = np.min([piece.min(axis=1) for piece in pieces], axis=0)
-        high = np.max([piece.max(axis=1) for piece in pieces], axis=0)
-        if scaling is not None:
-            pieces = [_scale(piece, *scaling) for piece in pieces]
-            ends = [_scale(end[:, None], *scaling)[:, 0] for end in (low, high)]
-            low, high = np.minimum(*ends), np.maximum(*ends)  # a gain can be negative
-        yield Batch(pieces, low, high)
+    # one set of buffers is written from while the other is filled: new memory costs as much as what is done in it
+    sets = [[_Buffer() for _ in range(BATCH)] for _ in range(2)]
+    sampled = _Buffer()
+    for buffers in cycle(sets):
+        pieces, ends = [], []
+        for block, buffer in zip(islice(blocks, BATCH), buffers, strict=False):
+            shape = len(columns), len(block)
+            transposed = (buffer if scaling is None else sampled).array(shape, np.int16)
+            for start in range(0, len(block), TILE_ROWS):
+                transposed[:, start : start + TILE_ROWS] = block[start : start + TILE_ROWS, taken].T
+            ends += [transposed.min(axis=1), transposed.max(axis=1)]
+            if scaling is None:
+                pieces.append(transposed)
+            else:
+                pieces.append(_scale(transposed, *scaling, buffer.array(shape, np.float32)))
+        if not pieces:
+            return
+        if scaling is not None:  # a gain can be negative
+            ends = [_scale(end[:, None], *scaling, np.empty((len(end), 1), np.float32))[:, 0] for end in ends]
+        yield Batch(pieces, np.min(ends, axis=0), np.max(ends, axis=0))
 
 
-def _transpose(samples: np.ndarray) -> np.ndarray:
-    transposed = np.empty(samples.shape[::-1], np.int16)
-    for start in range(0, len(samples), TILE_ROWS):
-        transposed[:, start : start + TILE_ROWS] = samples[start : start + TILE_ROWS].T
-    return transposed
+class _Buffer:
+    """Memory that is used again and again."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def array(self, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """Return an array that may hold anything; the one before is no longer valid."""
+        n_bytes = shape[0] * shape[1] * np.dtype(dtype).itemsize
+        if self._bytes.size < n_bytes:
+            self._bytes = np.empty(n_bytes, np.uint8)
+        return self._bytes[:n_bytes].view(dtype).reshape(shape)
 
 
-def _scale(samples: np.ndarray, gains: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return int16 samples (n_channels, n) in uV."""
-    microvolts = np.multiply(samples, gains[:, None], dtype=np.float32)
+def _scale(samples: np.ndarray, gains: np.ndarray, offsets: np.ndarray, microvolts: np.ndarray) -> np.ndarray:
+    """Fill an array with int16 samples (n_channels, n) in uV, and return it."""
+    np.multiply(samples, gains[:, None], out=microvolts, dtype=np.float32)
     if offsets.any():
         microvolts += offsets[:, None]
     return microvolts

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hippflow.ephys.filters import BLOCK, SignalLike, butter_bandpass
-from hippflow.ephys.zero_phase import zero_phase_blocks
+from hippflow.ephys.zero_phase import STRETCH, zero_phase_blocks
 
 
 def highpass_blocks(
@@ -61,4 +61,4 @@ def highpass_blocks(
     (dtype('float32'), 30000, 1.0)
     """
     b, a = butter_bandpass(order, band, sampling_rate)
-    return zero_phase_blocks(b, a, x, block=block)
+    return zero_phase_blocks(b, a, x, block=block, stretch=2 * STRETCH)

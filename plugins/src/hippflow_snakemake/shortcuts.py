@@ -56,6 +56,11 @@ def get_function_params(func: Callable[..., Any]) -> Mapping[str, Any] | list[st
 def is_flagged(value: Any, flag: str) -> bool:
     """Say whether a file has a flag, without asking again what every type of file is a subclass of."""
     kind = type(value)
+    if kind is snakemake.io._IOFile:  # these three are all that is asked for but once in a while
+        value = value._file
+        kind = type(value)
+    if kind is snakemake.io.AnnotatedString:
+        return bool(value._flags.get(flag))
     if kind not in _annotated:
         _annotated[kind] = issubclass(kind, AnnotatedStringInterface)
     if not _annotated[kind]:

@@ -9,9 +9,12 @@ RECORDING = np.random.default_rng(3).integers(-32768, 32768, (1000, 6)).astype(n
 
 
 def joined(blocks, columns, scaling=None):
-    batches = list(demultiplex(blocks, columns, scaling))
-    signals = np.concatenate([piece for batch in batches for piece in batch.pieces], axis=1)
-    return signals, np.min([batch.low for batch in batches], axis=0), np.max([batch.high for batch in batches], axis=0)
+    pieces, low, high = [], [], []
+    for batch in demultiplex(blocks, columns, scaling):
+        pieces += [piece.copy() for piece in batch.pieces]
+        low.append(batch.low)
+        high.append(batch.high)
+    return np.concatenate(pieces, axis=1), np.min(low, axis=0), np.max(high, axis=0)
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [128, 129, 500], list(range(100, 1000, 100))])
