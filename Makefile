@@ -65,7 +65,7 @@ test: .venv/complete
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 faults: .venv/complete
-	@HIPPFLOW_LONG_FAULTS=1 $(BIN)/python -m pytest tests/faults --numprocesses 3 -rA --show-capture=stdout
+	@HIPPFLOW_LONG_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/cluster/test_no_secrets_on_slurm.py --numprocesses 3 -rA --show-capture=stdout
 
 bench: .venv/complete
 	@$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)

@@ -1,9 +1,13 @@
 """Planted secrets in runs on a real Slurm: not in logs of jobs, not in their scripts, not in what is said of them."""
 
+import os
+
 import pytest
 from planted_secrets import CANARIES, found_in, leaks
 
 from hippflow.demo.day import write_demo_day
+
+pytestmark = pytest.mark.skipif(os.environ.get("HIPPFLOW_LONG_FAULTS") != "1", reason="make faults has it")
 
 MARKERS = "results/picasso/20181105/{}/rplparallel_d41d.hkl"
 

@@ -11,6 +11,8 @@ from drills import mounted, resize
 from local_slurm import LocalSlurm
 from test_slurm_survival import FIRINGS, HeldRun
 
+long = pytest.mark.skipif(os.environ.get("HIPPFLOW_LONG_FAULTS") != "1", reason="make faults has it")
+
 MARKERS = "results/picasso/20181105/session01/rplparallel_d41d.hkl"
 OPTIONS = ("--profile", "slurm", "--cores", "2", "--seconds-between-status-checks", "1")
 
@@ -82,6 +84,7 @@ def test_sigterm_waits_for_submitted_jobs_and_submits_no_others(held):
     held.check(attempts=1)
 
 
+@long
 def test_a_product_that_is_seen_late_is_waited_for(held):
     held.environment = held.environment | {"PATH": changed_by(held.folder, LATE)}
     held.let_go()
@@ -91,6 +94,7 @@ def test_a_product_that_is_seen_late_is_waited_for(held):
     held.check(attempts=1)
 
 
+@long
 def test_a_node_without_the_disk_of_the_results_is_named_and_makes_nothing(workflow, slurm, finished):
     os.symlink(finished.folder / "data", workflow.folder / "data")
     disk = workflow.folder / "disk"

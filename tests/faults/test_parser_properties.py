@@ -28,7 +28,7 @@ from hippflow.io.tiff import TiffMovie
 
 LONG = os.environ.get("HIPPFLOW_LONG_FAULTS") == "1"
 many = settings(
-    max_examples=2000 if LONG else 40, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck)
+    max_examples=2000 if LONG else 25, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck)
 )
 SPECS = ("2.1", "2.2", "2.3", "3.0", "3.0-ptp")
 EPOCH = 1_541_415_551_000_000_000

@@ -17,7 +17,7 @@ LONG = os.environ.get("HIPPFLOW_LONG_FAULTS") == "1"
 
 #: Inputs of the short run and of that of make faults. Products are damaged through HDF5, which takes long; they are no
 #: files from elsewhere.
-INPUTS = {name: 600 if name in ("asc", "config", "nev") else 1500 for name in FORMATS} | {"hickle": 150}
+INPUTS = {name: 300 if name in ("asc", "config", "nev") else 750 for name in FORMATS} | {"hickle": 75}
 MANY = {name: 100_000 for name in FORMATS} | {"hickle": 5000}
 
 

@@ -19,7 +19,7 @@ from hippflow.steps.units import read_curation
 
 LONG = os.environ.get("HIPPFLOW_LONG_FAULTS") == "1"
 many = settings(
-    max_examples=2000 if LONG else 40, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck)
+    max_examples=2000 if LONG else 25, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck)
 )
 SCHEMA = load_schema(REPOSITORY / "schemas/config.schema.yaml")
 
