@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from measuring import Row, main
-from whole_session import REPOSITORY, new_workflow
+from recordings import REPOSITORY, new_workflow
 
 from hippflow.cost.estimate import planned_work
 from hippflow.cost.history import load_history
@@ -173,7 +173,6 @@ class RealRun:
 def real_run(folder: Path, n_channels: int, seconds: float, nodes: int, cpus: int) -> RealRun:
     """Run a demo day on a Slurm of this host."""
     workflow = new_workflow(folder / "workflow")
-    (workflow / "slurm").symlink_to("profiles/slurm")
     options = ["--channels", str(n_channels), "--seconds", str(seconds), "--no-behaviour", "--no-imaging"]
     demo = [sys.executable, "-m", "hippflow", "demo", str(workflow / "data"), *options]
     subprocess.run(demo, check=True, stdout=subprocess.DEVNULL)
@@ -216,7 +215,6 @@ def rows(quick: bool, folder: Path) -> list[Row]:
         figures = {"model": predicted, "real Slurm": run.seconds}
         found.append(Row(work, "s", figures, "within 30 %", None if quick else within, note=note))
     workflow = new_workflow(folder / "day" / "workflow")
-    (workflow / "slurm").symlink_to("profiles/slurm")
     write_hollow_day(workflow / "data", "20181105", 110, (60.0, 15.0))
     day = planned(workflow, CORES)
     minutes = {disk: simulate(day, 4, 16, disk, overheads) / 60 for disk in DISKS}

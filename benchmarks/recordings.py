@@ -1,11 +1,16 @@
-"""Recordings for benchmarks: a day with one session of any length and number of channels, quickly written."""
+"""What benchmarks run on: a session of any length and number of channels, and a copy of the workflow."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hippflow.demo.ripple import analog_channel, raw_channel, write_nev, write_nsx
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+#: What a folder needs to be one of the workflow.
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "resources")
 
 SAMPLING_RATE = 30_000
 #: Analog inputs beside the electrodes, as in the lab's files.
@@ -36,3 +41,15 @@ def write_session(root: Path, n_channels: int, seconds: float) -> Path:
     write_nsx(folder / "181105_Block1.ns5", channels, _blocks(round(seconds * SAMPLING_RATE), len(channels)))
     write_nev(folder / "181105_Block1.nev", [], channels=channels)
     return folder / "181105_Block1.ns5"
+
+
+def new_workflow(folder: Path, data: Path | None = None) -> Path:
+    """Copy the workflow into a new folder, with the Slurm profile's link and, if it is given, one to the raw root."""
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source = REPOSITORY / part
+        shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy(source, folder / part)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    if data:
+        (folder / "data").symlink_to(data)
+    return folder

@@ -16,19 +16,18 @@ machine (so leave it alone), of which the difference is what the workflow itself
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from recordings import REPOSITORY, new_workflow
+
 sys.path.insert(0, str(REPOSITORY / "tests" / "cluster"))
 
-from local_slurm import LocalSlurm  # noqa: E402
+from local_slurm import LocalSlurm
 
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "resources", "slurm")
 BLOCK = 8
 
 #: Everything of the channels named in argv, by the steps alone; the raw signals are there.
@@ -75,16 +74,11 @@ def cpu_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def new_workflow(folder: Path, data: Path) -> Path:
+def split_workflow(folder: Path, data: Path) -> Path:
     """Copy the workflow to a folder and make the raw signals and markers there."""
-    folder.mkdir()
-    for part in PARTS:
-        source = REPOSITORY / part
-        shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy(source, folder / part)
-    (folder / "data").symlink_to(data)
     subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", "--until", "rplsplit", "rplparallel"],
-        cwd=folder,
+        cwd=new_workflow(folder, data),
         check=True,
         capture_output=True,
     )
@@ -111,7 +105,7 @@ def main() -> None:
         subprocess.run(["hippflow", "demo", top / "data", *day], check=True)
         with LocalSlurm(top / "slurm", nodes=1, cpus=2, memory=20000) as slurm:
             environment = os.environ | slurm.environment
-            groups, loops = (new_workflow(top / name, top / "data") for name in ("groups", "loops"))
+            groups, loops = (split_workflow(top / name, top / "data") for name in ("groups", "loops"))
             folders = sorted(
                 str(path.parent.relative_to(loops / "results/picasso/20181105/session01"))
                 for path in loops.glob("results/picasso/20181105/session01/*/*/rplraw_d41d.hkl")

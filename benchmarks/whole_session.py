@@ -14,19 +14,7 @@ from pathlib import Path
 
 from measuring import Cost, Row, TreeMemory, command, compare, forget_file, main
 from pyhipp_way import everything
-from recordings import write_session
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "profiles", "resources")
-
-
-def new_workflow(folder: Path) -> Path:
-    """Copy the workflow into a folder, which is its working directory then."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        source = REPOSITORY / part
-        shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy(source, folder / part)
-    return folder
+from recordings import new_workflow, write_session
 
 
 def run_workflow(folder: Path, *more: str) -> float:

@@ -11,7 +11,6 @@
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from measuring import Row, compare, print_rows
-from slurm_channels import LOOP, PARTS, REPOSITORY
+from recordings import new_workflow
+from slurm_channels import LOOP
 from status import write_headers
 
 #: Jobs of one channel on a day of two sessions.
@@ -123,16 +123,6 @@ def snakemake(folder: Path, *options: str) -> Callable[[], str]:
     return work
 
 
-def copy_workflow(folder: Path, data: Path) -> Path:
-    """Copy the workflow to a folder."""
-    folder.mkdir()
-    for part in PARTS:
-        source = REPOSITORY / part
-        shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy(source, folder / part)
-    (folder / "data").symlink_to(data)
-    return folder
-
-
 def write_bare(folder: Path, n_days: int, n_channels: int) -> Path:
     """Write the bare Snakefile."""
     folder.mkdir()
@@ -150,7 +140,7 @@ def count_jobs(output: str) -> int:
 def dry_run(folder: Path, n_days: int, n_channels: int, repeats: int) -> Row:
     """Measure a dry run of many days."""
     write_headers(folder / "headers", n_days, n_channels)
-    ours = copy_workflow(folder / "dry", folder / "headers" / "data")
+    ours = new_workflow(folder / "dry", folder / "headers" / "data")
     works = {
         "ours": snakemake(ours, "--dry-run"),
         "bare Snakefile": snakemake(write_bare(folder / "bare", n_days, n_channels), "--dry-run"),
@@ -174,7 +164,7 @@ def run_and_start(folder: Path, n_channels: int, seconds: float) -> list[Row]:
     """Measure a run of all channels of a day, and the same when everything is there."""
     options = ["--channels", str(n_channels), "--seconds", str(seconds), "--no-behaviour", "--no-imaging"]
     subprocess.run(["hippflow", "demo", str(folder / "data"), *options], check=True, stdout=subprocess.DEVNULL)
-    ours, loop = (copy_workflow(folder / name, folder / "data") for name in ("ours", "loop"))
+    ours, loop = (new_workflow(folder / name, folder / "data") for name in ("ours", "loop"))
     for copy in (ours, loop):  # the raw signals, which one job makes of all channels, and the markers
         snakemake(copy, "--cores", "2", "--until", "rplsplit", "rplparallel")()
     made = sorted((loop / "results/picasso/20181105/session01").glob("*/*/rplraw_d41d.hkl"))

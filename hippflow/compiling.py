@@ -151,7 +151,8 @@ class KernelCache(_Cache):
 
     def save_overload(self, sig: Any, data: CompileResult) -> None:
         """Keep what was compiled in the first folder that can be written and trusted; nowhere if there is none."""
-        if not self._enabled or data.library.has_dynamic_globals or any(not some.can_cache for some in data.lifted):
+        code, lifted = (getattr(data, name) for name in ("library", "lifted"))
+        if not self._enabled or code.has_dynamic_globals or any(not some.can_cache for some in lifted):
             return
         content = numba.core.serialize.dumps(data._reduce())
         name = self._name(sig, data.codegen)

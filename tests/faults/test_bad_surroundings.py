@@ -4,29 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from drills import mounted
 
 from hippflow.demo.day import write_demo_day
 from hippflow.driver import check_folders
 from hippflow.errors import DriverError
 
 DAY = "picasso/20181105"
-
-
-@contextmanager
-def mounted(folder, *options):
-    """A file system of its own in a folder, which takes the rights of an administrator."""
-    folder.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +42,7 @@ def products(root):
 
 
 def test_results_that_cannot_be_written_to_are_one_error_before_any_job(workflow, short):
-    with mounted(workflow.folder / "results", "-o", "ro") as results:
+    with mounted(workflow.folder / "results", "-t", "tmpfs", "-o", "ro") as results:
         run = workflow.run("--config", f"data={short}", status=1)
         assert f"{results}: expected a folder that can be written to, found: Read-only file system" in run.output
         assert "Set results in config.yaml to another folder" in run.output
@@ -79,8 +66,8 @@ def test_a_file_in_the_place_of_the_results_is_an_error_that_names_it(tmp_path):
 def test_results_on_another_file_system_are_the_same_bytes(workflow, short, plain):
     """Nothing is ever renamed from one file system to the other, also with temporary files on a third."""
     with (
-        mounted(workflow.folder / "results") as results,
-        mounted(workflow.folder / "temporary") as temporary,
+        mounted(workflow.folder / "results", "-t", "tmpfs") as results,
+        mounted(workflow.folder / "temporary", "-t", "tmpfs") as temporary,
     ):
         assert results.stat().st_dev != workflow.folder.stat().st_dev != temporary.stat().st_dev
         workflow.run("--config", f"data={short}", environment={"TMPDIR": str(temporary)})
@@ -94,7 +81,7 @@ def test_a_product_is_written_beside_itself(tmp_path):
     """A rename from another file system would be refused by the kernel; this is why it never comes to that."""
     from hippflow.io.atomic import whole_file
 
-    with mounted(tmp_path / "elsewhere") as elsewhere, whole_file(elsewhere / "new/units.csv") as part:
+    with mounted(tmp_path / "elsewhere", "-t", "tmpfs") as elsewhere, whole_file(elsewhere / "new/units.csv") as part:
         assert part.parent == elsewhere / "new"
         part.write_text("unit\n")
         assert part.stat().st_dev == elsewhere.stat().st_dev
