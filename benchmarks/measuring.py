@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,9 @@ def adopt_orphans() -> None:
 
 def wait_for_all() -> None:
     """Wait for all children, own and adopted."""
+    with suppress(ChildProcessError):  # not ours if the parent had it already
+        # multiprocessing's own helper would wait for this process to end
+        resource_tracker._resource_tracker._stop()
     with suppress(ChildProcessError):
         while True:
             os.wait()
