@@ -15,7 +15,7 @@ from measuring import Row, command, compare, forget_file, main
 from pyhipp_way import split
 from recordings import write_session
 
-from hippflow.day.catalog import raw_channels
+from hippflow.day.channels import raw_channels
 from hippflow.io.nsx import read_nsx_header
 from hippflow.steps.rplsplit import make_rplraw
 

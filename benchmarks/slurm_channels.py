@@ -102,7 +102,7 @@ def main() -> None:
         top = Path(temporary)
         n, seconds = str(arguments.channels), str(arguments.seconds)
         day = ["--channels", n, "--seconds", seconds, "--no-behaviour"]
-        subprocess.run(["hippflow", "demo", top / "data", *day], check=True)
+        subprocess.run([sys.executable, "-m", "hippflow", "demo", top / "data", *day], check=True)
         with LocalSlurm(top / "slurm", nodes=1, cpus=2, memory=20000) as slurm:
             environment = os.environ | slurm.environment
             groups, loops = (split_workflow(top / name, top / "data") for name in ("groups", "loops"))

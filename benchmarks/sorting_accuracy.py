@@ -26,7 +26,7 @@ from measuring import Row, print_rows
 from scipy.signal import find_peaks
 from simulated_channels import RATE, simulate, write_channel
 
-from hippflow.day.catalog import raw_channels
+from hippflow.day.channels import raw_channels
 from hippflow.demo.day import write_demo_day
 from hippflow.demo.truth import load_truth
 from hippflow.ephys.scoring import match_units

@@ -163,7 +163,11 @@ def dry_run(folder: Path, n_days: int, n_channels: int, repeats: int) -> Row:
 def run_and_start(folder: Path, n_channels: int, seconds: float) -> list[Row]:
     """Measure a run of all channels of a day, and the same when everything is there."""
     options = ["--channels", str(n_channels), "--seconds", str(seconds), "--no-behaviour", "--no-imaging"]
-    subprocess.run(["hippflow", "demo", str(folder / "data"), *options], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "hippflow", "demo", str(folder / "data"), *options],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     ours, loop = (new_workflow(folder / name, folder / "data") for name in ("ours", "loop"))
     for copy in (ours, loop):  # the raw signals, which one job makes of all channels, and the markers
         snakemake(copy, "--cores", "2", "--until", "rplsplit", "rplparallel")()

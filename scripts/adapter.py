@@ -7,9 +7,8 @@ it takes the same from its command line, to look into one job alone:
 """
 
 import logging
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from hippflow.errors import HippflowError
 from hippflow.io.disk import disk_error
-from hippflow.redaction import redacted
+from hippflow.job_log import start_job_log
 
 log = logging.getLogger("hippflow.job")
 
@@ -37,39 +36,6 @@ def _from_command_line(arguments: list[str]) -> SimpleNamespace:
             sys.exit(f"expected input.NAME=..., output.NAME=... or params.NAME=..., found {argument!r}")
         sections[section][key] = yaml.safe_load(value)
     return SimpleNamespace(**{section: SimpleNamespace(**values) for section, values in sections.items()}, log=[])
-
-
-class _LogFile(logging.FileHandler):
-    """A job's log; what a full disk does not take of it is on the terminal."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Pass over errors of the disk, of which the job itself will fail and tell."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
-
-
-class _Formatter(logging.Formatter):
-    """Lines of a log, without secrets that an error of any library may have in it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
-
-
-def _start_log(files: Iterable[str]) -> None:
-    """Log to the terminal, where an error is its message alone, and to the job's log, which has everything."""
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.DEBUG if os.environ.get("HIPPFLOW_DEBUG") else logging.INFO)
-    handlers: list[logging.Handler] = [terminal]
-    for path in files:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        if Path(path).is_symlink():  # a log is a file of its own, and no other is written over
-            Path(path).unlink()
-        handlers.append(_LogFile(path, mode="w"))
-    for handler in handlers:
-        handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.WARNING, handlers=handlers)
-    logging.getLogger("hippflow").setLevel(logging.DEBUG)
-    logging.captureWarnings(True)
 
 
 def _files(outputs: Any) -> list[str]:
@@ -98,7 +64,7 @@ def job(names: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
     else:
         run = _from_command_line(sys.argv[1:])
         params = vars(run.params)
-    _start_log(run.log)
+    start_job_log(run.log)
     try:
         yield run.input, run.output, params
     except HippflowError as error:

@@ -17,6 +17,9 @@ import numpy as np
 BLOCK_BYTES = 4 << 20
 #: Rows of a block that are transposed at a time, so that both sides stay in the nearest cache.
 TILE_ROWS = 128
+#: Rows of which a block has a multiple, if channels are not too many: what is written of each channel is then a
+#: multiple of the pieces in which the system keeps files.
+EVEN_ROWS = 8192
 #: Blocks that are handed on together: a write has its price, and 124 channels have many.
 BATCH = 2
 
@@ -40,7 +43,8 @@ class Batch:
 
 def block_rows(n_channels: int) -> int:
     """Say how many samples of so many channels make a block."""
-    return max(TILE_ROWS, BLOCK_BYTES // (2 * n_channels) // TILE_ROWS * TILE_ROWS)
+    rows = BLOCK_BYTES // (2 * n_channels)
+    return round(rows / EVEN_ROWS) * EVEN_ROWS or max(TILE_ROWS, rows // TILE_ROWS * TILE_ROWS)
 
 
 def demultiplex(

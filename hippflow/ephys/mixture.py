@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hippflow.compiling import compiled
+from hippflow.ephys.mixture_kernels import expect, k_means, log_densities, log_likelihood_without, most_likely
 
 #: Variance added to each feature of a cluster, in squared noise levels: clusters of a handful
 #: of events must not look tighter than the noise allows.
@@ -28,9 +28,6 @@ LEAST_EVENTS = 2.0
 
 #: Pairs, from the nearest, that are looked at before a pair is joined or none.
 N_CANDIDATES = 6
-
-#: Events that are worked on at a time.
-BLOCK = 128
 
 #: Passes of expectation maximization: at the start, after joining two, and at the end.
 PASSES = (12, 4, 6)
@@ -65,7 +62,7 @@ class Mixture:
     def assign(self, features: np.ndarray) -> np.ndarray:
         """Return the distribution, from 0, that each event is most likely from; int64 (n,)."""
         inverse, factors = self.whitened()
-        return _assign(_columns(features), self.means, inverse, factors)
+        return most_likely(_columns(features), self.means, inverse, factors)
 
     def join(self, i: int, j: int) -> "Mixture":
         """Return the mixture with the distributions i and j replaced by one of their mean and covariance, put last."""
@@ -154,7 +151,7 @@ def _first_guess(features: np.ndarray, n_components: int, rng: np.random.Generat
         if not total[-1] > 0:
             break
         chosen.append(int(np.searchsorted(total, rng.random() * total[-1], side="right").clip(max=len(features) - 1)))
-    return _k_means(features, features[chosen], 8)
+    return k_means(features, features[chosen], 8)
 
 
 def _mixture_of(features: np.ndarray, labels: np.ndarray) -> Mixture:
@@ -188,7 +185,7 @@ def _maximize(columns: np.ndarray, mixture: Mixture, passes: int) -> tuple[Mixtu
     d = len(columns)
     for _ in range(passes):
         inverse, factors = mixture.whitened()
-        _, total, first, second = _expect(columns, mixture.means, inverse, factors)
+        _, total, first, second = expect(columns, mixture.means, inverse, factors)
         # a distribution that has lost its events goes
         kept = total > d + 2
         if not kept.any():
@@ -202,7 +199,7 @@ def _maximize(columns: np.ndarray, mixture: Mixture, passes: int) -> tuple[Mixtu
         covariances += RIDGE * np.eye(d)
         mixture = Mixture(total / total.sum(), means, covariances)
     inverse, factors = mixture.whitened()
-    return mixture, _expect(columns, mixture.means, inverse, factors)[0]
+    return mixture, expect(columns, mixture.means, inverse, factors)[0]
 
 
 def _nearest_join(columns: np.ndarray, mixture: Mixture) -> Mixture:
@@ -214,158 +211,11 @@ def _nearest_join(columns: np.ndarray, mixture: Mixture) -> Mixture:
     distances = np.einsum("pa,pa->p", apart, np.linalg.solve(between, apart[:, :, None])[:, :, 0]) / 8
     distances += (np.linalg.slogdet(between)[1] - (sizes[i] + sizes[j]) / 2) / 2
     nearest = np.argsort(distances, kind="stable")[:N_CANDIDATES]
-    densities = _log_densities(columns, mixture.means, *mixture.whitened())
+    densities = log_densities(columns, mixture.means, *mixture.whitened())
     results = []
     for a, b in zip(i[nearest], j[nearest], strict=True):
         joined = mixture.join(a, b)
         inverse, factors = joined.whitened()
-        last = _log_densities(columns, joined.means[-1:], inverse[-1:], factors[-1:])
-        results.append((_log_likelihood_without(densities, last[0], a, b), joined))
+        last = log_densities(columns, joined.means[-1:], inverse[-1:], factors[-1:])
+        results.append((log_likelihood_without(densities, last[0], a, b), joined))
     return max(results, key=lambda result: result[0])[1]
-
-
-@compiled
-def _block_densities(features, start, stop, mean, inverse, factor, away, out):
-    """Put the logarithms of one distribution's share of the density at the events start to stop into out.
-
-    Event by event within a loop over coefficients: that the processor does several events at a time.
-    """
-    d = len(mean)
-    n = stop - start
-    for a in range(d):
-        for i in range(n):
-            away[a, i] = features[a, start + i] - mean[a]
-    for i in range(n):
-        out[i] = 0.0
-    for a in range(d):
-        for i in range(n):
-            away[d, i] = 0.0
-        for b in range(a + 1):
-            weight = inverse[a, b]
-            for i in range(n):
-                away[d, i] += weight * away[b, i]
-        for i in range(n):
-            out[i] += away[d, i] * away[d, i]
-    for i in range(n):
-        out[i] = factor - out[i] / 2
-
-
-@compiled
-def _log_densities(features, means, inverse, factors):
-    """Return the logarithms of all distributions' densities at all events, (K, n)."""
-    d, n = features.shape
-    out = np.empty((len(means), n))
-    away = np.empty((d + 1, BLOCK))
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        for k in range(len(means)):
-            _block_densities(features, start, stop, means[k], inverse[k], factors[k], away, out[k, start:stop])
-    return out
-
-
-@compiled
-def _assign(features, means, inverse, factors):
-    """Return the distribution of the highest density at each event."""
-    d, n = features.shape
-    labels = np.zeros(n, np.int64)
-    away = np.empty((d + 1, BLOCK))
-    density = np.empty(BLOCK)
-    best = np.empty(BLOCK)
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        best[:] = -np.inf
-        for k in range(len(means)):
-            _block_densities(features, start, stop, means[k], inverse[k], factors[k], away, density)
-            for i in range(stop - start):
-                if density[i] > best[i]:
-                    best[i] = density[i]
-                    labels[start + i] = k
-    return labels
-
-
-@compiled
-def _expect(features, means, inverse, factors):
-    """Return the log likelihood, and the sums of 1, x - mean and its square of each distribution."""
-    d, n = features.shape
-    n_components = len(means)
-    total = np.zeros(n_components)
-    first = np.zeros((n_components, d))
-    second = np.zeros((n_components, d, d))
-    density = np.empty((n_components, BLOCK))
-    block = np.empty((d + 1, BLOCK))
-    away = np.empty(d)
-    log_likelihood = 0.0
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        for k in range(n_components):
-            _block_densities(features, start, stop, means[k], inverse[k], factors[k], block, density[k])
-        for i in range(stop - start):
-            highest = -np.inf
-            for k in range(n_components):
-                highest = max(highest, density[k, i])
-            whole = 0.0
-            for k in range(n_components):
-                # what is e^-12 of the highest moves nothing
-                density[k, i] = np.exp(density[k, i] - highest) if density[k, i] > highest - 12 else 0.0
-                whole += density[k, i]
-            log_likelihood += highest + np.log(whole)
-            for k in range(n_components):
-                share = density[k, i] / whole
-                if share > 0:
-                    total[k] += share
-                    for a in range(d):
-                        away[a] = features[a, start + i] - means[k, a]
-                        first[k, a] += share * away[a]
-                    for a in range(d):
-                        weighted = share * away[a]
-                        for b in range(d):
-                            second[k, a, b] += weighted * away[b]
-    return log_likelihood, total, first, second
-
-
-@compiled
-def _log_likelihood_without(densities, joined, i, j):
-    """Return the log likelihood with the densities i and j replaced by one."""
-    n_components, n = densities.shape
-    log_likelihood = 0.0
-    for event in range(n):
-        highest = joined[event]
-        for k in range(n_components):
-            if k != i and k != j:
-                highest = max(highest, densities[k, event])
-        whole = np.exp(joined[event] - highest)
-        for k in range(n_components):
-            if k != i and k != j:
-                whole += np.exp(densities[k, event] - highest)
-        log_likelihood += highest + np.log(whole)
-    return log_likelihood
-
-
-@compiled
-def _k_means(features, centres, passes):
-    """Return labels from 0 after so many passes of k-means; a centre without events stays where it is."""
-    n, d = features.shape
-    n_centres = len(centres)
-    centres = centres.copy()
-    labels = np.zeros(n, np.int64)
-    for turn in range(passes + 1):
-        total = np.zeros(n_centres)
-        sums = np.zeros((n_centres, d))
-        for i in range(n):
-            best = np.inf
-            for k in range(n_centres):
-                distance = 0.0
-                for a in range(d):
-                    distance += (features[i, a] - centres[k, a]) ** 2
-                if distance < best:
-                    best = distance
-                    labels[i] = k
-            total[labels[i]] += 1
-            for a in range(d):
-                sums[labels[i], a] += features[i, a]
-        if turn < passes:
-            for k in range(n_centres):
-                if total[k] > 0:
-                    for a in range(d):
-                        centres[k, a] = sums[k, a] / total[k]
-    return labels

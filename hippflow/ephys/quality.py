@@ -15,8 +15,8 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from hippflow.ephys.filters import SignalLike
+from hippflow.ephys.noise import MAD_OF_NORMAL
 from hippflow.ephys.runs import ConstantRuns
-from hippflow.ephys.sorting import MAD_OF_NORMAL
 
 #: Samples read at a time.
 BLOCK = 2**18

@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from hippflow.compiling import compiled
+from hippflow.ephys.artifacts import artifact_intervals, mask_artifacts
 from hippflow.ephys.clustering import cluster_events, offsets_to_peak
-from hippflow.ephys.detection import MAD_OF_NORMAL, artifact_intervals, find_events, scan, standard_deviation
+from hippflow.ephys.detection import find_events
+from hippflow.ephys.noise import noise_levels, scan, standard_deviation
 from hippflow.ephys.sorters import check_installed, one_thread, run_spikeinterface
 from hippflow.ephys.units import mean_waveforms
 from hippflow.errors import SignalError, SortingError
@@ -35,9 +37,6 @@ MIN_SECONDS = 1.0
 
 #: Noise in uV below which a channel is dead: what is left are the filter's rounding errors, or jumps between rails.
 MIN_NOISE = 1e-3
-
-#: Samples that are held in double precision at a time.
-BLOCK = 2**20
 
 #: The rate at which PyHipp's clip of 50 samples was chosen, Hz.
 CLIP_RATE = 30000.0
@@ -73,46 +72,6 @@ class Sorting:
     def n_units(self) -> int:
         """Number of units."""
         return int(self.labels.max()) if self.labels.size else 0
-
-
-def mask_artifacts(x: np.ndarray, *, threshold: float = 10.0, chunk: int = 2000) -> np.ndarray:
-    """Zero, in place, the chunks whose norm is far above that of the others.
-
-    The rule of MountainLab's ``ephys.mask_out_artifacts``: a chunk is an artifact if
-    the square root of its sum of squares exceeds the mean over all chunks by more
-    than `threshold` standard deviations; it and its two neighbours are zeroed. An
-    incomplete last chunk is judged by its norm scaled to a full chunk and, unlike in
-    MountainLab, left out of the mean and the standard deviation, which it would distort.
-
-    Parameters
-    ----------
-    x : ndarray of float, (n,)
-        Signal; changed.
-    threshold : float
-        Standard deviations above the mean. One chunk of k exceeds the mean by at most
-        ``(k - 1) / sqrt(k)``: with 10, nothing shorter than 102 chunks is ever masked.
-    chunk : int
-        Samples per chunk.
-
-    Returns
-    -------
-    ndarray of int64, (m, 2)
-        The masked intervals [start, stop), joined where they touch.
-
-    Examples
-    --------
-    >>> x = np.tile([1.0, -1.0], 1000)
-    >>> x[805:810] = 100
-    >>> mask_artifacts(x, threshold=10, chunk=10).tolist(), bool((x[790:820] == 0).all())
-    ([[790, 820]], True)
-    """
-    # chunk by chunk: a squared copy of the whole signal would double the memory
-    starts = range(0, len(x), chunk)
-    squares = np.array([np.sum(np.square(x[start : start + chunk], dtype=np.float64)) for start in starts])
-    intervals = artifact_intervals(squares, len(x), threshold=threshold, chunk=chunk)
-    for start, stop in intervals:
-        x[start:stop] = 0
-    return intervals
 
 
 def sort_spikes(
@@ -172,7 +131,7 @@ def sort_spikes(
         How often to cluster; the best result is kept. MountainSort5 with 1 is plain scheme 1
         (:func:`hippflow.ephys.mountainsort.sort_scheme1`).
     artifact_threshold, artifact_chunk : float, int
-        See :func:`mask_artifacts`.
+        See :func:`hippflow.ephys.artifacts.mask_artifacts`.
     seed : int
         Of every random draw. The global generator of numpy is left as it was.
     sorter_parameters : mapping, optional
@@ -250,39 +209,6 @@ def sort_spikes(
         keep = _refractory(samples, labels, round(detect_interval_ms * sampling_rate / 1000)) if own else slice(None)
         samples, labels = samples[keep], _by_amplitude(x, samples[keep], labels[keep])
     return Sorting(samples, labels, masked, mad, detect_threshold * std if own else float("nan"))
-
-
-def noise_levels(x: np.ndarray, masked: np.ndarray) -> tuple[float, float]:
-    """Return standard deviation and median absolute deviation / 0.6745 of the unmasked signal.
-
-    Parameters
-    ----------
-    x : ndarray of float, (n,)
-        Signal of mean about 0, uV.
-    masked : ndarray of int, (m, 2)
-        Intervals [start, stop) to leave out.
-
-    Returns
-    -------
-    tuple of two floats
-        In uV; both 0 if nothing is left, or nothing but a constant.
-
-    Examples
-    --------
-    >>> noise_levels(np.array([1.0, -1.0, 1.0, -1.0, 50.0]), np.array([[4, 5]]))[0]
-    1.0
-    """
-    bounds = np.concatenate(([0], np.asarray(masked, np.int64).ravel(), [len(x)])).reshape(-1, 2)
-    kept = x if len(bounds) == 1 else np.concatenate([x[start:stop] for start, stop in bounds])
-    if not kept.size or kept.min() == kept.max():
-        return 0.0, 0.0
-    deviation = kept - np.median(kept)
-    np.abs(deviation, out=deviation)
-    mad = float(np.median(deviation, overwrite_input=True)) / MAD_OF_NORMAL
-    # in blocks: numpy's own would hold the signal in double precision
-    mean = kept.mean(dtype=np.float64)
-    squares = sum(float(np.sum(np.square(kept[i : i + BLOCK] - mean))) for i in range(0, len(kept), BLOCK))
-    return float(np.sqrt(squares / len(kept))), mad
 
 
 def _sort_streaming(

@@ -116,6 +116,15 @@ class DataBlock:
         n_samples = sum(block.n_samples for block in blocks)
         return cls(pieces, n_samples, blocks[0].stride, blocks[0].first_tick, blocks[-1].last_tick)
 
+    def byte_after(self, n_samples: int) -> int:
+        """Return the byte of the file at which the first `n_samples` of the stretch have ended."""
+        end, left = self.pieces[0][0], n_samples
+        for offset, n in self.pieces:
+            if left > 0:
+                end = offset + min(n, left) * self.stride
+            left -= n
+        return end
+
 
 def _text(raw: bytes) -> str:
     return raw.split(b"\0", 1)[0].decode("latin-1").strip()

@@ -24,6 +24,10 @@ LATE = ("MinVal", "MaxVal", "NumberClipped")
 #: Texts in which the files of a recording's channels differ, by their place in the file.
 _VARYING = {'data/"analogInfo"/"ProbeInfo"': ("analogInfo", "ProbeInfo"), 'data/"dirs"/data0': ("dirs", 0)}
 
+#: Samples begin at a multiple of this: the system keeps files in pieces that lie at multiples of their size, and
+#: takes a quarter less for writes that fill pieces of 64 kB.
+_ALIGNED = 1 << 16
+
 #: Layouts that are kept: a recording needs one for each length of its channels' names.
 _KEPT = 8
 
@@ -121,7 +125,7 @@ def _make_room(part: Path, n_samples: int, dtype: np.dtype) -> _Image:
 
     The new dataset takes over the placeholder's attributes, so hickle reads it back like one of its own.
     """
-    with h5py.File(part, "r+") as file:
+    with h5py.File(part, "r+", alignment_threshold=_ALIGNED, alignment_interval=_ALIGNED) as file:
         group = file["data"]
         attributes = dict(group['"data"'].attrs)
         del group['"data"']

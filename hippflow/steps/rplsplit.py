@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hippflow.day.catalog import raw_channels
+from hippflow.day.channels import raw_channels
 from hippflow.ephys.demultiplexing import block_rows, demultiplex
 from hippflow.errors import CatalogError, GapError
 from hippflow.io.nev import recording_start
 from hippflow.io.nsx import DataBlock, NsxChannel, NsxFile
+from hippflow.io.page_cache import passing_through
 from hippflow.io.products import base_fields
 from hippflow.io.signals import write_signal
 from hippflow.progress import Progress
@@ -58,17 +59,20 @@ def _missing_samples(file: NsxFile, before: DataBlock, after: DataBlock) -> int:
 def _samples(file: NsxFile, on_gap: str) -> Iterator[np.ndarray]:
     """Yield the recording block by block, int16 (n, n_channels), with pauses bridged if they are to be filled."""
     rows = block_rows(len(file.header.channels))
-    for k, block in enumerate(file.blocks):
-        if k and on_gap == "fill":
-            before = file.blocks[k - 1]
-            missing = _missing_samples(file, before, block)
-            last = file.read(before, before.n_samples - 1, before.n_samples)[0].astype(np.float64)
-            first = file.read(block, 0, 1)[0].astype(np.float64)
-            for start in range(0, missing, rows):
-                share = (np.arange(start, min(start + rows, missing)) + 1) / (missing + 1)
-                yield np.rint(last + share[:, None] * (first - last)).astype(np.int16)
-        for start in range(0, block.n_samples, rows):
-            yield file.read(block, start, min(start + rows, block.n_samples))
+    with passing_through(file.path) as passed:
+        for k, block in enumerate(file.blocks):
+            if k and on_gap == "fill":
+                before = file.blocks[k - 1]
+                missing = _missing_samples(file, before, block)
+                last = file.read(before, before.n_samples - 1, before.n_samples)[0].astype(np.float64)
+                first = file.read(block, 0, 1)[0].astype(np.float64)
+                for start in range(0, missing, rows):
+                    share = (np.arange(start, min(start + rows, missing)) + 1) / (missing + 1)
+                    yield np.rint(last + share[:, None] * (first - last)).astype(np.int16)
+            for start in range(0, block.n_samples, rows):
+                stop = min(start + rows, block.n_samples)
+                yield file.read(block, start, stop)
+                passed(block.byte_after(stop))
 
 
 def _segments(file: NsxFile, on_gap: str, start: int) -> np.ndarray:
@@ -139,7 +143,7 @@ def make_rplraw(
     nev : path or None
         The session's digital events, for the start of the recording's clock.
     raw_label, first_connector
-        See :func:`hippflow.day.catalog.raw_channels`.
+        See :func:`hippflow.day.channels.raw_channels`.
     on_gap : {'error', 'fill', 'segment'}
         What to do with a recording that paused.
     dtype : {'float32', 'int16'}

@@ -8,26 +8,15 @@ import time
 import boto3
 import pytest
 from s3_endpoints import FaultyProxy, writer
+from served_day import ISOLATED
 
-from hippflow.demo.bucket import BUCKET, endpoint, upload_tree
+from hippflow.demo.bucket import BUCKET
+
+pytest_plugins = ["served_day"]
 
 DATA = ("--config", f"data=s3://{BUCKET}", "channels=34")
 DAY = "picasso/20181105"
 NEV, NS5 = f"{DAY}/sessioneye/181105_DST.nev", f"{DAY}/sessioneye/181105_DST.ns5"
-#: Credentials that a machine has must not stand in for those that a test takes away.
-ISOLATED = {
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-
-@pytest.fixture(scope="module")
-def served(finished):
-    """The demo day in a bucket; the environment of its endpoint."""
-    with endpoint() as environment:
-        upload_tree(finished.folder / "data", environment)
-        yield {name: value for name, value in environment.items() if name.startswith("AWS_")} | ISOLATED
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from hippflow.day.catalog import raw_channels
+from hippflow.day.channels import raw_channels
 from hippflow.demo import ripple
 from hippflow.demo.day import write_demo_day
 from hippflow.ephys.mountainsort import without_twins

@@ -12,7 +12,9 @@ from http.server import ThreadingHTTPServer
 import pytest
 from s3_endpoints import Fault, FaultyProxy, writer
 
-from hippflow.demo.bucket import BUCKET, endpoint, upload_tree
+from hippflow.demo.bucket import BUCKET
+
+pytest_plugins = ["served_day"]
 
 LONG = os.environ.get("HIPPFLOW_LONG_FAULTS") == "1"
 DAY = "picasso/20181105"
@@ -27,12 +29,6 @@ TARGETS = [
     for name in ("rplparallel_d41d.hkl", "array02/channel034/rpllfp_6eca.hkl")
 ]
 OPTIONS = ("--config", f"data=s3://{BUCKET}", "channels=34")
-#: Credentials that a machine has must not stand in for those of the endpoint.
-ISOLATED = {
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 
 #: Before the script that copies: pauses between attempts that a test can wait for.
 IMPATIENT = """
@@ -94,14 +90,6 @@ class Endpoint(FaultyProxy):
         self._server.daemon_threads = True
         self.away = False
         self._server.serve_forever(poll_interval=0.02)
-
-
-@pytest.fixture(scope="module")
-def served(finished):
-    """The demo day in a bucket; the environment of its endpoint."""
-    with endpoint() as environment:
-        upload_tree(finished.folder / "data", environment)
-        yield {name: value for name, value in environment.items() if name.startswith("AWS_")} | ISOLATED
 
 
 @pytest.fixture

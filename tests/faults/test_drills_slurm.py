@@ -8,8 +8,10 @@ import signal
 
 import pytest
 from drills import mounted, resize
+from held_run import FIRINGS, HeldRun
 from local_slurm import LocalSlurm
-from test_slurm_survival import FIRINGS, HeldRun
+
+pytest_plugins = ["held_run"]
 
 long = pytest.mark.skipif(os.environ.get("HIPPFLOW_LONG_FAULTS") != "1", reason="make faults has it")
 
@@ -52,15 +54,6 @@ def slurm(cluster):
     cluster.reset()
 
 
-@pytest.fixture
-def held(workflow, slurm, finished):
-    run = HeldRun(workflow, slurm, finished)
-    yield run
-    if run.driver.poll() is None:
-        run.driver.kill()
-        run.driver.wait()
-
-
 def changed_by(folder, script):
     """Return the PATH with which jobs are submitted in another form."""
     commands = folder / "commands"
@@ -73,7 +66,7 @@ def changed_by(folder, script):
 def test_sigterm_waits_for_submitted_jobs_and_submits_no_others(held):
     held.start().wait_until_sorting()
     os.kill(held.driver.pid, signal.SIGTERM)
-    held._wait(lambda: "Will exit after finishing currently running jobs" in held.output)
+    held.wait(lambda: "Will exit after finishing currently running jobs" in held.output)
     held.let_go()
     held.driver.wait(120)
     assert "hippflow: interrupted (SIGTERM, running jobs were finished)" in held.output

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from hippflow.cloud.raw import BucketTree
-from hippflow.day.catalog import build_catalog, raw_channels
+from hippflow.day.catalog import build_catalog
+from hippflow.day.channels import raw_channels
 from hippflow.day.config import check_config, load_schema
 from hippflow.day.products import Products
 from hippflow.demo import ripple
@@ -210,8 +211,8 @@ def test_a_link_in_the_place_of_a_product_or_log_is_replaced_and_not_followed(tm
         (tmp_path / name).symlink_to(mine)
     with whole_file(tmp_path / "units.csv") as part:
         part.write_text("unit\n")
-    script = "import sys; sys.path.insert(0, 'scripts'); import adapter, logging\n"
-    script += f"adapter._start_log([{str(tmp_path / 'units.log')!r}]); logging.getLogger('hippflow.x').error('said')"
+    script = "import logging; from hippflow.job_log import start_job_log\n"
+    script += f"start_job_log([{str(tmp_path / 'units.log')!r}]); logging.getLogger('hippflow.x').error('said')"
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert mine.read_text() == "mine"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hippflow.day.catalog import Catalog, build_catalog, raw_channels
+from hippflow.day.catalog import Catalog, build_catalog
+from hippflow.day.channels import raw_channels
 from hippflow.demo import ripple
 from hippflow.demo.ripple import analog_channel, raw_channel
 from hippflow.errors import CatalogError, ConfigError, FormatError

@@ -6,8 +6,9 @@ import io
 import numpy as np
 import pytest
 
-from hippflow.ephys.detection import artifact_intervals, find_events, scan, standard_deviation, streamed_noise_levels
-from hippflow.ephys.sorting import mask_artifacts, noise_levels
+from hippflow.ephys.artifacts import artifact_intervals, mask_artifacts
+from hippflow.ephys.detection import find_events, streamed_noise_levels
+from hippflow.ephys.noise import noise_levels, scan, standard_deviation
 
 NOTHING = np.empty((0, 2), np.int64)
 CLIP = {"threshold": 3.5, "interval": 30, "before": 25, "after": 20}

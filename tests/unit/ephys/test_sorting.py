@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy.signal import butter, filtfilt
 
+from hippflow.ephys.artifacts import mask_artifacts
 from hippflow.ephys.mountainsort import sort_scheme1
+from hippflow.ephys.noise import noise_levels
 from hippflow.ephys.scoring import match_units
-from hippflow.ephys.sorting import Sorting, mask_artifacts, noise_levels, sort_spikes
+from hippflow.ephys.sorting import Sorting, sort_spikes
 from hippflow.errors import SignalError, SortingError
 
 RATE = 30000

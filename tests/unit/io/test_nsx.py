@@ -11,6 +11,7 @@ import pytest
 from hippflow.demo import ripple
 from hippflow.demo.ripple import DataBlock
 from hippflow.errors import FormatError
+from hippflow.io import nsx
 from hippflow.io.nsx import NsxFile, read_nsx_header
 
 CHANNELS = [ripple.analog_channel(1), ripple.raw_channel(9), ripple.raw_channel(97)]
@@ -367,3 +368,8 @@ def test_a_damaged_header_length_does_not_read_the_whole_file(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4e6
+
+
+def test_where_the_samples_of_a_stretch_end():
+    block = nsx.DataBlock(((100, 10), (500, 5)), 15, 8, 0, 14)
+    assert [block.byte_after(n) for n in (0, 1, 10, 11, 15)] == [100, 108, 180, 508, 540]

@@ -67,6 +67,12 @@ def test_samples_lie_contiguous_and_uncompressed(path):
         assert dataset.id.get_offset() + 4000 <= path.stat().st_size
 
 
+def test_samples_begin_where_the_system_begins_a_piece_of_a_file(path):
+    write(path, [np.zeros(40_000, np.float32)])
+    with h5py.File(path) as file:
+        assert file['data/"data"'].id.get_offset() % 65536 == 0
+
+
 def test_int16_and_float32_load_the_same(path, tmp_path):
     bits = np.random.default_rng(0).integers(-32768, 32768, 1000)
     microvolts = bits * 0.25
