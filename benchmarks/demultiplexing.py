@@ -9,10 +9,11 @@ written before is on the disk.
 import functools
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from measuring import Row, command, compare, forget_file, main
-from pyhipp_way import split
 from recordings import write_session
 
 from hippflow.day.channels import raw_channels
@@ -34,8 +35,24 @@ def demultiplex(nsx: Path, folder: Path, dtype: str) -> None:
     )
 
 
+def peak_of(nsx: Path, folder: Path) -> float:
+    """Return the most memory of a process that does nothing else, with all that it imports, MB."""
+    folder.mkdir()
+    code = """import sys
+from pathlib import Path
+from demultiplexing import demultiplex
+from measuring import peak_memory
+demultiplex(Path(sys.argv[1]), Path(sys.argv[2]), "float32")
+print(peak_memory())"""
+    asked = [sys.executable, "-c", code, nsx, folder]
+    done = subprocess.run(asked, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE)
+    return float(done.stdout)
+
+
 def rows(quick: bool, folder: Path) -> list[Row]:
     """Measure; the recording is of 262 s (2.0 GB), quick of 60 s."""
+    from pyhipp_way import split  # it imports much that :func:`peak_of` is not to count
+
     seconds = 60 if quick else 262
     nsx = write_session(folder / "data", N_CHANNELS, seconds)
     short = write_session(folder / "short", N_CHANNELS, seconds / 10)
@@ -67,7 +84,6 @@ def rows(quick: bool, folder: Path) -> list[Row]:
                     {"ours": ours.wall} | {name: cost.wall for name, cost in peers.items()},
                     target=f"at most {factor:g} times cp",
                     met=ours.wall <= factor * costs["cp"].wall,
-                    peak=ours.peak,
                     note="cold" if cold else "warm",
                 )
             )
@@ -75,15 +91,15 @@ def rows(quick: bool, folder: Path) -> list[Row]:
                 cpu = {"ours": ours.cpu} | {name: cost.cpu for name, cost in peers.items()}
                 found.append(Row(work, "CPU s", cpu, note="warm"))
     prepare(cold=False)
-    brief = compare({"ours": lambda: demultiplex(short, out, "float32")}, 1)["ours"]
-    ours = next(row.peak for row in found if row.work.endswith("float32"))
+    ours, brief = peak_of(nsx, out / "long"), peak_of(short, out / "short")
     found.append(
         Row(
             f"memory of ns5 to rplraw, float32, {seconds} s",
             "MB",
-            {"ours": ours, f"of {seconds / 10:g} s": brief.peak},
+            {"ours": ours, f"of {seconds / 10:g} s": brief},
             target="at most 200 MB, the same at any length",
-            met=ours <= 200 and abs(ours - brief.peak) < 20,
+            met=ours <= 200 and abs(ours - brief) < 20,
+            note="of a whole process",
         )
     )
     return found

@@ -2,7 +2,7 @@
 
     python benchmarks/run.py            prints the table and writes benchmarks/RESULTS.md (make bench)
     python benchmarks/run.py --quick    small inputs, within five minutes; judges and writes nothing
-    python benchmarks/run.py --only filters demultiplexing
+    python benchmarks/run.py --only filters demultiplexing    these parts alone, also in RESULTS.md
 
 Peers are run for real on the same inputs, in turns with ours. Figures are medians; CPU seconds include the
 system's, wall seconds are this machine's with whatever else it does. Warm is with inputs in the page cache. A
@@ -20,7 +20,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from measuring import Row, print_rows
+from measuring import print_rows
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -53,44 +53,64 @@ def machine() -> str:
 
 
 def revision() -> str:
-    """Return the commit that is measured, '' outside of a repository."""
-    asked = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(asked, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+    """Return the commit that is measured, and whether anything was changed since; '' outside of a repository."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=RESULTS.parents[1], capture_output=True, text=True)
+        return done.stdout.strip()
+
+    is_changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/RESULTS.md")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if is_changed else "")
+
+
+def stored_parts(described: str) -> dict[str, list[str]]:
+    """Return the rows of each part that RESULTS.md has from this machine."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    if described not in text:
+        return {}
+    parts: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        started = next((name for name, title in PARTS.items() if line.startswith(f"| **{title}**")), None)
+        if started:
+            parts[started] = []
+        if parts and line.startswith("|"):
+            parts[list(parts)[-1]].append(line)
+    return parts
+
+
+def write_results(described: str, parts: dict[str, list[str]]) -> None:
+    """Write RESULTS.md, with the parts in their order."""
+    about = __doc__.split("\n\n")[2].strip()
+    head = ["# Results", "", "Written by `make bench`. " + about, "", described, "", *print_rows([]).splitlines()]
+    rows = [line for name in PARTS for line in parts.get(name, [])]
+    n_met, n_missed = (sum(f"| {said} |" in line for line in rows) for said in ("yes", "**no**"))
+    closing = f"{n_met} of {n_met + n_missed} targets met."
+    RESULTS.write_text("\n".join([*head, *rows, "", closing]) + "\n")
+    print(f"\n{closing} Written to {RESULTS}.")
 
 
 def main() -> None:
     """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--quick", action="store_true", help="small inputs, within five minutes; judges and writes nothing"
-    )
+    parser.add_argument("--quick", action="store_true", help="small inputs; judges and writes nothing")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts of the table")
     arguments = parser.parse_args()
-    everything: list[Row] = []
-    lines = [f"{machine()} Load at the start: {os.getloadavg()[0]:.1f}.", ""]
-    print("\n".join(lines), flush=True)
-    head, *_ = print_rows([]).partition("\n")
-    print(print_rows([]), flush=True)
-    lines += print_rows([]).splitlines()
+    described = machine()
+    parts = stored_parts(described)
+    print(f"{described}\n\n{print_rows([])}", flush=True)
+    n_columns = print_rows([]).partition("\n")[0].count("|") - 1
     for name in arguments.only:
-        start = time.perf_counter()
+        start, load = time.perf_counter(), os.getloadavg()[0]
         with tempfile.TemporaryDirectory() as folder:
             found = importlib.import_module(name).rows(arguments.quick, Path(folder))
         if arguments.quick:  # targets are for inputs of real size: small ones cost as much to start
             found = [replace(row, met=None) for row in found]
-        everything += found
-        title = f"| **{PARTS[name]}** ({time.perf_counter() - start:.0f} s) |{' |' * (head.count('|') - 2)}"
-        part = [title, *print_rows(found).splitlines()[2:]]
-        print("\n".join(part), flush=True)
-        lines += part
-    judged = [row.met for row in everything if row.met is not None]
-    closing = f"{sum(judged)} of {len(judged)} targets met." if judged else "Small inputs: no target is judged."
-    print(f"\n{closing}")
-    if not arguments.quick and set(arguments.only) == set(PARTS):
-        about = __doc__.split("\n\n")[2].strip()
-        text = "\n".join(["# Results", "", f"Written by `make bench` at {revision()}.", about, "", *lines, "", closing])
-        RESULTS.write_text(text + "\n")
-        print(f"Written to {RESULTS}.")
+        took = f"{time.perf_counter() - start:.0f} s, at {revision()}, load before {load:.1f}"
+        title = f"| **{PARTS[name]}** ({took}) |{' |' * (n_columns - 1)}"
+        parts[name] = [title, *print_rows(found).splitlines()[2:]]
+        print("\n".join(parts[name]), flush=True)
+        if not arguments.quick:  # whatever becomes of the other parts
+            write_results(described, parts)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 
 from hippflow.ephys.demultiplexing import block_rows, demultiplex
 
-RECORDING = np.random.default_rng(3).integers(-32768, 32768, (1000, 6)).astype(np.int16)
+RECORDING = np.random.default_rng(3).integers(-32768, 32768, (1000, 21)).astype(np.int16)
 
 
 def joined(blocks, columns, scaling=None):
@@ -18,7 +18,20 @@ def joined(blocks, columns, scaling=None):
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [128, 129, 500], list(range(100, 1000, 100))])
-@pytest.mark.parametrize("columns", [[0], [5], [0, 1, 2, 3, 4, 5], [1, 2, 3], [4, 0, 2], [2, 2]])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [0],
+        [20],
+        [1, 2, 3],
+        [4, 0, 2],
+        [2, 2],
+        list(range(21)),
+        list(range(3, 19)),
+        [*range(8), 9, *range(12, 20)],
+        list(range(20, -1, -1)),
+    ],
+)
 def test_signals_are_the_columns_of_the_recording(columns, cuts):
     signals, low, high = joined(np.split(RECORDING, cuts), columns)
     assert signals.dtype == np.int16
@@ -35,6 +48,17 @@ def test_microvolts_have_the_gain_and_offset_of_their_channel():
     np.testing.assert_allclose(signals, expected, rtol=1e-6)
     assert low.tolist() == signals.min(axis=1).tolist()
     assert high.tolist() == signals.max(axis=1).tolist()
+
+
+@pytest.mark.parametrize("shift", [0, 7.3])
+def test_every_bit_of_the_microvolts_is_that_of_numpy(shift):
+    rng = np.random.default_rng(4)
+    gains = rng.normal(0, 0.25, 21).astype(np.float32)
+    offsets = (shift * rng.normal(0, 1, 21)).astype(np.float32)
+    signals, _, _ = joined(np.split(RECORDING, [333]), list(range(21)), (gains, offsets))
+    expected = RECORDING.T.astype(np.float32) * gains[:, None]
+    expected = expected + offsets[:, None] if shift else expected
+    assert signals.tobytes() == expected.tobytes()
 
 
 def test_what_the_reader_finds_wrong_reaches_the_caller():
