@@ -25,9 +25,9 @@ REPOSITORY = Path(__file__).parents[2]
 REPLACED = {
     "snakemake.common": ["get_function_params"],
     "snakemake.rules": ["get_function_params", "is_flagged"],
-    "snakemake.dag": ["is_flagged", "ScriptProcessor.process_job"],
+    "snakemake.dag": ["is_flagged", "fmt_iofile", "ScriptProcessor.process_job"],
     "snakemake.io": ["is_flagged"],
-    "snakemake.jobs": ["get_function_params", "is_flagged", "Job.format_wildcards"],
+    "snakemake.jobs": ["get_function_params", "is_flagged", "fmt_iofile", "Job.format_wildcards"],
     "snakemake.output_index": ["OutputIndex.match_producers"],
     "snakemake.scheduling.job_scheduler": [
         "JobScheduler.update_input_sizes",
@@ -114,6 +114,15 @@ def test_flags_of_files_are_those_that_snakemake_finds():
     assert sum(found) == 2  # of which the first and the last are temporary
 
 
+def test_files_are_named_as_snakemake_names_them():
+    unset = flag(AnnotatedString("b"), "pipe", False)
+    values = ["a", *(IOFile(value, None) for value in ("a", unset, temp("c"), flag("d", "pipe"), flag("e", "update")))]
+    asked = [(value, *how) for value in values for how in ((), (True,), (False, True))]
+    found = [shortcuts.fmt_iofile(*arguments) for arguments in asked]
+    assert found == [shortcuts._fmt_iofile(*arguments) for arguments in asked]
+    assert found[-5:-3] == ["d (pipe)", "d (pipe)"]
+
+
 @pytest.mark.parametrize(
     "text", ["LFP of {wildcards.day}/{wildcards.channel}", "no name", "{rule}: {wildcards.day}", "{{}}"]
 )
@@ -157,10 +166,11 @@ def test_rules_that_make_a_file_are_those_that_snakemake_finds():
         found = [SimpleNamespace(constant_prefix=lambda: "results/", constant_suffix=lambda e=e: e) for e in endings]
         return Rule(found, lambda path: any(match.fullmatch(path) for match in matches))
 
-    index = OutputIndex([rule("/lfp.hkl", "/lfp.csv"), rule("/highpass.hkl"), rule(".csv")])
-    for path in ["results/a/lfp.hkl", "results/b/lfp.csv", "results/b/lfp.csv", "raw/a/lfp.hkl", "results/c/none"]:
+    index = OutputIndex([rule("/lfp.hkl", "/lfp.csv"), rule("/highpass.hkl"), rule(".csv"), rule("")])
+    paths = ["results/a/lfp.hkl", "results/b/lfp.csv", "results/b/lfp.csv", "raw/a/lfp.hkl", "results/c/none", "", "a"]
+    for path in [*paths, "results/lfp.hkl", "/lfp.hkl", "results/"]:
         assert shortcuts.match_producers(index, path) == shortcuts._match_producers(index, path)
-    assert [len(shortcuts.match_producers(index, f"results/{name}")) for name in ("b/lfp.csv", "a/lfp.hkl")] == [2, 1]
+    assert [len(shortcuts.match_producers(index, f"results/{name}")) for name in ("b/lfp.csv", "a/lfp.hkl")] == [3, 2]
 
 
 class Rule:

@@ -17,6 +17,7 @@ from typing import Any
 import snakemake.api  # before the others, which import each other
 import snakemake.common
 import snakemake.io
+import snakemake.io.fmt
 from snakemake.dag import ScriptProcessor
 from snakemake.jobs import Job
 from snakemake.output_index import OutputIndex
@@ -34,6 +35,7 @@ _WILDCARDS_ALONE = re.compile(r"(?:[^{}]|\{wildcards\.[A-Za-z]\w*\})*")
 
 _get_function_params = snakemake.common.get_function_params
 _is_flagged = snakemake.io.is_flagged
+_fmt_iofile = snakemake.io.fmt.fmt_iofile
 _format_wildcards = Job.format_wildcards
 _match_producers = OutputIndex.match_producers
 _process_job = ScriptProcessor.process_job
@@ -69,6 +71,13 @@ def is_flagged(value: Any, flag: str) -> bool:
     return flag in flags and bool(flags[flag])
 
 
+def fmt_iofile(f: Any, as_input: bool = False, as_output: bool = False) -> str:
+    """Return a file as messages name it; of one without flags that is its name alone."""
+    if isinstance(f, snakemake.io._IOFile) and not f.flags:
+        return f"{f}"
+    return _fmt_iofile(f, as_input=as_input, as_output=as_output)
+
+
 def format_wildcards(self: Job, string: str, **variables: Any) -> str:
     """Fill in a message; one that has wildcards alone does without a copy of all names of the workflow."""
     if variables or not _WILDCARDS_ALONE.fullmatch(string):
@@ -84,9 +93,26 @@ def match_producers(self: OutputIndex, targetfile: str) -> frozenset[Any]:
     found, equal = self.__dict__.setdefault("_hippflow_found", ({}, {}))
     name = str(targetfile)
     if name not in found:
-        rules = frozenset(_match_producers(self, targetfile))
+        rules = frozenset(rule for rule in _candidates(self, name) if rule.is_producer(targetfile))
         found[name] = equal.setdefault(rules, rules)  # one set for all files of the same rules
     return found[name]
+
+
+def _candidates(index: OutputIndex, name: str) -> set[Any]:
+    """Return the rules of an output that begins and ends as a file does, by its endings and not rule by rule."""
+    if "_hippflow_endings" not in index.__dict__:
+        index._hippflow_endings = []
+        for prefix, entries in index._lookup._entries:
+            rules: dict[str, set[Any]] = {}
+            for rule, suffix in entries:
+                rules.setdefault(suffix, set()).add(rule)
+            index._hippflow_endings.append((prefix, rules, sorted({len(suffix) for suffix in rules})))
+    found: set[Any] = set()
+    for prefix, rules, lengths in index._hippflow_endings:
+        if name.startswith(prefix):
+            for length in lengths:
+                found |= rules.get(name[max(0, len(name) - length) :], set())
+    return found
 
 
 def process_job(self: ScriptProcessor, job: Any) -> None:
@@ -136,11 +162,11 @@ def take_shortcuts(version: str = snakemake.common.__version__) -> bool:
     """Put all of them in place; return whether this is the version for it."""
     if version != VERSION:
         return False
-    # these two have been imported by name
+    # these three have been imported by name
     for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "snakemake"]:
-        for name, ours in (("get_function_params", get_function_params), ("is_flagged", is_flagged)):
-            if hasattr(module, name):
-                setattr(module, name, ours)
+        for ours in (get_function_params, is_flagged, fmt_iofile):
+            if hasattr(module, ours.__name__):
+                setattr(module, ours.__name__, ours)
     Job.format_wildcards = format_wildcards
     OutputIndex.match_producers = match_producers
     ScriptProcessor.process_job = process_job
