@@ -89,5 +89,6 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     workflow = Workflow(folder)
     write_demo_day(folder / "data", channels=CHANNELS, seconds=16, seed=SEED)
+    workflow.raw_times = {path: os.stat(path).st_mtime_ns for path in (folder / "data").rglob("*")}
     workflow.first_run = workflow.run()
     return workflow

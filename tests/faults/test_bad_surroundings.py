@@ -154,8 +154,10 @@ def test_a_day_with_an_empty_session_says_so_in_the_run(workflow, short):
     assert workflow.product("session01/rplparallel_d41d.hkl").exists()
 
 
-def test_nothing_but_the_results_and_the_state_is_written(workflow, short):
-    """The raw folder may be read-only, and is left as it is."""
+def test_nothing_but_the_results_and_the_state_is_written(workflow, short, finished):
+    """The raw folder may be read-only, and is left as it is, also by jobs of every kind."""
+    raw = finished.folder / "data"
+    assert {path: os.stat(path).st_mtime_ns for path in raw.rglob("*")} == finished.raw_times
     before = {path: os.stat(path).st_mtime_ns for path in Path(short).rglob("*")}
     workflow.run("--config", f"data={short}", "--until", "rplparallel")
     assert {path: os.stat(path).st_mtime_ns for path in Path(short).rglob("*")} == before
@@ -172,13 +174,15 @@ def test_two_workflows_do_not_write_into_the_same_results(workflow, short, tmp_p
         [sys.executable, "-c", LIVE, str(workflow.folder / "results")], cwd=elsewhere, stdout=subprocess.PIPE, text=True
     )
     with other:
-        assert other.stdout.readline() == "at work\n"
-        run = workflow.run("--config", f"data={short}", status=1)
-        assert f"results: expected results that no other run writes, found one of {elsewhere}" in run.output
-        assert f"(process {other.pid} on " in run.output
-        assert run.jobs == []
-        assert len(list((workflow.folder / "results/.hippflow/drivers").iterdir())) == 1
-        other.kill()
+        try:
+            assert other.stdout.readline() == "at work\n"
+            run = workflow.run("--config", f"data={short}", status=1)
+            assert f"results: expected results that no other run writes, found one of {elsewhere}" in run.output
+            assert f"(process {other.pid} on " in run.output
+            assert run.jobs == []
+            assert len(list((workflow.folder / "results/.hippflow/drivers").iterdir())) == 1
+        finally:
+            other.kill()
     workflow.run("--config", f"data={short}", "--until", "rplparallel")  # a killed one is in nobody's way
     assert not list((workflow.folder / "results").rglob(".*"))
 

@@ -3,11 +3,15 @@
 import os
 import signal
 import subprocess
+from types import SimpleNamespace
 
+import hippflow_snakemake
 import pytest
 from drills import DAY, LFP, Drill, mounted, products, resize
+from snakemake.exceptions import WorkflowError
 
 from hippflow.demo.day import write_demo_day
+from hippflow.io.disk import CLAIM_VARIABLE, check_results
 
 LONG = os.environ.get("HIPPFLOW_LONG_FAULTS") == "1"
 CHANNEL = "picasso/20181105/session01 array02/channel034"
@@ -130,6 +134,39 @@ def test_results_whose_disk_goes_away_are_not_made_elsewhere(drill):
         assert products(drill.results) == {}
         with mounted(drill.results, "--bind", source=str(disk)):
             drill.check_rerun(again=True)
+
+
+#: A job that makes its folder, as all do, and reads nothing in the results; its parameter takes their disk away.
+MAKER = """
+import os, pathlib
+if snakemake.params["unmount"]:
+    os.remove(os.environ["HIPPFLOW_CLAIM"])
+path = pathlib.Path(snakemake.output.markers)
+path.parent.mkdir()
+path.touch()
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "never"])
+def test_a_job_that_would_find_its_folder_anywhere_is_an_error_where_the_disk_is_gone(tmp_path, monkeypatch, when):
+    """One of raw files alone is not stopped by what it misses in the results, be its disk gone before or meanwhile."""
+    claim, made = tmp_path / "results/.hippflow/drivers/host-1.json", tmp_path / "results/picasso/a.hkl"
+    claim.parent.mkdir(parents=True)
+    if when != "before":
+        claim.touch()
+    monkeypatch.setenv(CLAIM_VARIABLE, str(claim))
+    monkeypatch.setattr(hippflow_snakemake, "_SERVER", hippflow_snakemake.ForkServer())  # it knows the variable
+    monkeypatch.setattr(hippflow_snakemake, "check_results", lambda patience: check_results(0))
+    (tmp_path / "make.py").write_text(MAKER)
+    folder = SimpleNamespace(get_path_or_uri=lambda secret_free: str(tmp_path))
+    params, others = {"unmount": when == "meanwhile"}, [None] * 8
+    arguments = ["make.py", folder, {}, {"markers": str(made)}, params, {}, 1, {}, [], *others]
+    if when == "never":
+        hippflow_snakemake.script(*arguments)
+    else:
+        with pytest.raises(WorkflowError, match=f"DiskError: {tmp_path}/results: expected the folder in which the run"):
+            hippflow_snakemake.script(*arguments)
+    assert made.exists() == (when != "before")  # what an error leaves is removed by Snakemake
 
 
 #: A line of the script that works on channel 57 of one session, unless it has been repaired.

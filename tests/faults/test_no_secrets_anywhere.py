@@ -28,6 +28,7 @@ from hippflow.day.config import check_config, load_schema, read_config
 from hippflow.demo.bucket import BUCKET, endpoint, upload_tree
 from hippflow.demo.day import write_demo_day
 from hippflow.errors import ConfigError, HippflowError, StorageError
+from hippflow.forks import ForkServer
 from hippflow.redaction import redacted, redacted_command
 from hippflow.runs.notify import send_all
 
@@ -300,3 +301,13 @@ def test_a_jobs_log_has_no_secret_of_an_error_of_any_library(planted, tmp_path, 
     assert "Unexpected error, a defect of hippflow" in log
     assert "RuntimeError: https://lab.s3.amazonaws.com/raw/181105.nev?" in log
     assert found_in(log.encode()) == set()
+
+
+def test_an_error_that_no_script_expects_is_shown_without_secrets(planted, tmp_path, capfd):
+    """By the process that runs scripts, to the terminal or to the log of a Slurm job."""
+    script = tmp_path / "fails.py"
+    script.write_text(f"import os\nraise RuntimeError({SIGNED!r} + ' '.join(os.environ.values()))\n")
+    assert ForkServer().start(script, {}, {}).wait().status == 1
+    said = capfd.readouterr().err
+    assert "RuntimeError: https://lab.s3.amazonaws.com/raw/181105.nev?" in said
+    assert found_in(said.encode()) == set()

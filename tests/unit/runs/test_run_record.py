@@ -292,6 +292,7 @@ def test_a_record_that_cannot_be_written_is_one_warning(driver, tmp_path, caplog
     run = driver()
     run.start(1)
     run.job(1, "1.out")
+    run.tell(LogEvent.ERROR, "RuleException:\nOSError: a")  # with which a record may begin
     run.handler.close()
     (warning,) = caplog.records
     assert warning.getMessage().startswith("The record of this run cannot be kept (")
