@@ -76,7 +76,7 @@ def test_this_process_is_alive_and_another_with_its_number_is_not(state):
     path.unlink()
 
 
-def test_a_process_of_another_host_is_taken_for_alive(state, locks):
+def test_a_process_of_another_host_is_taken_for_alive(state, locks, slurm):
     (path,) = left_behind(state)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"host": "elsewhere"}))
     driver.clear_up(state, locks)
