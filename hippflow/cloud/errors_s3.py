@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from hippflow.errors import StorageError
+from hippflow.redaction import redacted
 
 #: What a request to an endpoint can raise; a body that is being read also raises what lies below botocore. An endpoint
 #: that answers everything by a redirection makes botocore ask for the bucket's region for ever.
@@ -162,9 +163,5 @@ def _endpoint_in(error: Exception, client: Any) -> str:
 
 
 def _redacted(message: object) -> str:
-    """Write a message as one line without the secrets that the environment holds."""
-    said = " ".join(_without_user(str(message)).split())
-    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
-        if os.environ.get(name):
-            said = said.replace(os.environ[name], f"<{name}>")
-    return said.rstrip(".")
+    """Write a message as one line without secrets."""
+    return " ".join(redacted(str(message)).split()).rstrip(".")

@@ -16,7 +16,8 @@ exec {srun} "$@"
 """
 
 #: As ParallelCluster's configuration, but for what makes a cluster slow to notice things: timeouts, polling, KillWait,
-#: and the credential's life, after which a requeued job may start again.
+#: and the credential's life, after which a requeued job may start again. Of its own accord it queues none again: some
+#: clusters are set so, and jobs have to ask for it.
 CONFIGURATION = """
 ClusterName={cluster}
 SlurmctldHost={host}(127.0.0.1)
@@ -41,6 +42,7 @@ JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/log/jobcomp.txt
 {accounting}
 EnforcePartLimits=ALL
+JobRequeue=0
 ReturnToService=2
 SlurmdTimeout={slurmd_timeout}
 KillWait=2

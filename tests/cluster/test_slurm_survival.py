@@ -71,25 +71,25 @@ def test_a_controller_that_is_away_at_the_start_is_waited_for(held):
 
 
 def test_a_job_over_its_memory_gets_more(held):
-    held.environment = held.environment | {"BALLAST_MB": "900"}
-    held.start("--set-resources", "sorting:mem_mb=800*attempt", "rplhighpass:mem_mb=400*attempt")
-    held.wait_until_sorting(times=2)  # the first holds its 900 MB until Slurm, which polls, has seen it
+    held.environment = held.environment | {"BALLAST_MB": "1600"}
+    held.start("--set-resources", "rplhighpass:mem_mb=400*attempt")  # the sorting's own grows by itself
+    held.wait_until_sorting(times=2)  # the first holds its 1600 MB until Slurm, which polls, has seen it
     held.let_go()
     held.finish()
     held.check()
     asked = [job["Tres"].split("mem=")[1].split(",")[0] for job in held.slurm.finished()]
-    assert asked == ["800M", "1600M"]
+    assert asked == ["1502M", "3004M"]
 
 
 def test_a_job_over_its_time_gets_more(held):
-    job = held.start("--set-resources", "sorting:runtime=7*attempt", "rplhighpass:runtime=1").wait_until_sorting()
+    job = held.start().wait_until_sorting()
     held.slurm.expire(job["id"])
     held.wait_until_sorting(times=2)
     held.let_go()
     held.finish()
     held.check()
     assert "TIMEOUT" in held.output
-    assert held.slurm.finished()[1]["TimeLimit"] == "15"  # filtering 1 min, sorting 2 x 7
+    assert held.slurm.finished()[1]["TimeLimit"] == "30"  # twice the 5 min of filtering and the 10 of sorting
 
 
 def test_ctrl_c_cancels_the_jobs_and_the_next_start_goes_on(held):
@@ -130,3 +130,4 @@ def test_a_job_that_the_controller_has_forgotten_is_known_by_its_mark(held):
     held.slurm.start_controller()
     held.finish()
     held.check(attempts=1)
+    assert held.output.count("Submitted as Slurm job") == 1  # it was known to have succeeded, and not tried again
