@@ -33,8 +33,8 @@ _SMALL: dict[str, tuple[int, int]] = {
     "projections": (2_000_000, 0),
 }
 
-#: Header and fields of a signal's file.
-_HEADER = 30_000
+#: Header and fields of a signal's file, whose samples begin after 64 kB.
+_HEADER = 66_000
 
 #: Bytes a pixel of a frame for images of a plane: of its movie as a whole, and of cell detection.
 _IMAGE = {"movie": 320, "registration": 20, "suite2p": 10}
