@@ -77,4 +77,4 @@ def job(names: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
             log.error("%s: %s", type(trouble).__name__, trouble)  # last: it says more than the traceback's own line
             sys.exit(1)
         log.exception("Unexpected error, a defect of hippflow: please report it with this log.")
-        raise
+        sys.exit(1)  # Python itself would print the error once more, with what the log has left out of it

@@ -296,8 +296,9 @@ with job({"snakemake": run}):
 def test_a_jobs_log_has_no_secret_of_an_error_of_any_library(planted, tmp_path, request):
     """A defect keeps its traceback, and loses what must not be read."""
     arguments = [sys.executable, "-c", SCRIPT, str(tmp_path / "job.log"), SIGNED]
-    subprocess.run(arguments, cwd=request.config.rootpath, capture_output=True)
+    done = subprocess.run(arguments, cwd=request.config.rootpath, capture_output=True)
     log = (tmp_path / "job.log").read_text()
+    assert done.returncode == 1 and found_in(done.stderr) == set()
     assert "Unexpected error, a defect of hippflow" in log
     assert "RuntimeError: https://lab.s3.amazonaws.com/raw/181105.nev?" in log
     assert found_in(log.encode()) == set()
