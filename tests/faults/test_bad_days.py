@@ -144,7 +144,11 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(data):
 def test_a_file_that_may_not_be_read_is_refused_before_a_job_fails(data, monkeypatch):
     """Root may read everything, so the system's answer is another's."""
     answers = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: "DST.nev" not in str(path) and answers(path, mode))
+
+    def access(path, mode):
+        return not (mode & os.R_OK and "DST.nev" in str(path)) and answers(path, mode)
+
+    monkeypatch.setattr(os, "access", access)
     with pytest.raises(CatalogError, match="181105_DST.nev: expected a file that can be read, found no permission"):
         catalog(data)
 
