@@ -8,6 +8,9 @@ from hippflow.day.raw import RawTree
 from hippflow.day.selection import by_numbers
 from hippflow.errors import CatalogError
 
+#: What looks like an eye recording, hidden files aside.
+_EYE = re.compile(r"^[^.].*\.(edf|asc)\s*$", re.IGNORECASE)
+
 
 def find_maze_logs(tree: RawTree, session: str, unity: dict[str, Any]) -> tuple[str, ...]:
     """Find a session's maze logs, in the order of the numbers in their names.
@@ -28,9 +31,9 @@ def find_maze_logs(tree: RawTree, session: str, unity: dict[str, Any]) -> tuple[
     Raises
     ------
     CatalogError
-        Two folders of logs, or one without a log.
+        Two folders of logs, or one without a log; a name that fits but for capital letters.
     """
-    folders = sorted(name for name in tree.folders(session) if fnmatchcase(name, unity["folder"]))
+    folders = _fitting(tree, session, tree.folders(session), unity, "folder")
     if not folders:
         return ()
     if len(folders) > 1:
@@ -39,13 +42,25 @@ def find_maze_logs(tree: RawTree, session: str, unity: dict[str, Any]) -> tuple[
             f"found {len(folders)} ({', '.join(folders)}); move the others away"
         )
     folder = f"{session}/{folders[0]}"
-    logs = sorted((name for name in tree.files(folder) if fnmatchcase(name, unity["logs"])), key=by_numbers)
+    logs = sorted(_fitting(tree, folder, tree.files(folder), unity, "logs"), key=by_numbers)
     if not logs:
         raise CatalogError(
             f"{tree.name(folder)}: expected maze logs {unity['logs']} (unity.logs), found none; "
             "copy them there, or take the folder away"
         )
     return tuple(tree.local(f"{folder}/{name}") for name in logs)
+
+
+def _fitting(tree: RawTree, folder: str, names: list[str], unity: dict[str, Any], key: str) -> list[str]:
+    """Return the names that fit a pattern; one that fits but for capital letters would be passed over."""
+    pattern = unity[key]
+    for name in names:
+        if fnmatchcase(name.lower(), pattern.lower()) and not fnmatchcase(name, pattern):
+            raise CatalogError(
+                f"{tree.name(f'{folder}/{name}')}: expected a name as {pattern} (unity.{key}), found other capital "
+                "letters; rename it, or correct the pattern"
+            )
+    return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
 def find_eye_files(tree: RawTree, day: str, edfsplit: dict[str, Any]) -> dict[str, str | None]:
@@ -57,7 +72,8 @@ def find_eye_files(tree: RawTree, day: str, edfsplit: dict[str, Any]) -> dict[st
     day : str
         ``subject/day``.
     edfsplit : dict
-        The block ``edfsplit`` of the configuration: ``navigation`` and ``fixation``, regular expressions.
+        The block ``edfsplit`` of the configuration: ``navigation`` and ``fixation``, regular expressions, and
+        ``other_files``, ``error`` or ``allow``.
 
     Returns
     -------
@@ -67,8 +83,15 @@ def find_eye_files(tree: RawTree, day: str, edfsplit: dict[str, Any]) -> dict[st
     Raises
     ------
     CatalogError
-        Two files of a kind, or a file of both kinds.
+        Two files of a kind, a file of both kinds, or of none where that is an error.
     """
+    for name in tree.files(day) if edfsplit["other_files"] == "error" else ():
+        if _EYE.search(name) and not any(re.fullmatch(edfsplit[kind], name) for kind in ("navigation", "fixation")):
+            raise CatalogError(
+                f"{tree.name(f'{day}/{name}')}: expected an eye recording's name as {edfsplit['navigation']} "
+                f"(edfsplit.navigation) or {edfsplit['fixation']} (edfsplit.fixation), found {name!r}; rename it, "
+                "move it away, correct the pattern, or set edfsplit.other_files to allow"
+            )
     found: dict[str, str | None] = {}
     for kind in ("navigation", "fixation"):
         names = sorted(name for name in tree.files(day) if re.fullmatch(edfsplit[kind], name))

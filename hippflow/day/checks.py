@@ -85,7 +85,7 @@ def check_subject_folders(tree: RawTree, names: Iterable[str]) -> None:
             continue
         try:
             days = [day for day in tree.folders(name) if is_date(day)]
-        except PermissionError:  # as lost+found, of which nothing can be made in any case
+        except (PermissionError, CatalogError):  # lost+found, or a link that leads nowhere: nothing can be made of it
             continue
         if days:
             raise CatalogError(

@@ -1,5 +1,6 @@
 """A raw tree in a local folder, as the catalog looks at it: names, sizes and headers."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,12 +68,21 @@ class LocalTree:
         return str(self.root / path)
 
     def folders(self, path: str) -> list[str]:
-        """Return the names of the folders in a folder."""
-        return [entry.name for entry in (self.root / path).iterdir() if entry.is_dir()]
+        """Return the names of the folders in a folder; links that lead nowhere may have led to one, and are of them."""
+        return [entry.name for entry in self._entries(path) if entry.is_dir() or not entry.exists()]
 
     def files(self, path: str) -> list[str]:
         """Return the names of what is no folder in a folder."""
-        return [entry.name for entry in (self.root / path).iterdir() if not entry.is_dir()]
+        return [entry.name for entry in self._entries(path) if not entry.is_dir()]
+
+    def _entries(self, path: str) -> list[Path]:
+        folder = self.root / path
+        if folder.is_symlink() and not folder.exists():
+            raise CatalogError(
+                f"{folder}: expected a folder, a link to {os.readlink(folder)}, found none there; mount what the link "
+                "leads to, or take the link away"
+            )
+        return list(folder.iterdir())
 
     def size(self, path: str) -> int:
         """Return a file's bytes."""

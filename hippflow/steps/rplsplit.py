@@ -42,11 +42,19 @@ def _check_gaps(file: NsxFile, on_gap: str) -> None:
             f"{file.path}: expected one uninterrupted recording, found {len(blocks)} stretches (from {gaps}). "
             "Set rplsplit.on_gap to fill (bridge pauses) or segment (leave them out)"
         )
-    is_set_back = any(_missing_samples(file, a, b) < 0 for a, b in pairwise(blocks))
-    if is_set_back and on_gap == "fill":
+    missing = [_missing_samples(file, a, b) for a, b in pairwise(blocks)]
+    if min(missing) < 0 and on_gap == "fill":
         raise GapError(
             f"{file.path}: the clock was set back during the recording (from {gaps}), which cannot be filled. "
             "Set rplsplit.on_gap to segment, or split the recording there"
+        )
+    n_recorded = sum(block.n_samples for block in blocks)
+    if sum(missing) > n_recorded and on_gap == "fill":  # one damaged time stamp would be days, and fill the disk
+        paused, recorded = (n / file.header.sampling_rate for n in (sum(missing), n_recorded))
+        raise GapError(
+            f"{file.path}: expected pauses that are shorter than the recording to fill, found {paused:.3f} s of pauses "
+            f"(from {gaps}) in {recorded:.3f} s. If the times are right, set rplsplit.on_gap to segment; if not, the "
+            "file is damaged, copy it again"
         )
     log.warning("%s: pauses in the recording, from %s: %s", file.path, gaps, on_gap)
 
@@ -153,7 +161,7 @@ def make_rplraw(
     FormatError
         The recording is damaged or cut off; nothing has been written then.
     GapError
-        It has pauses that `on_gap` does not allow.
+        It has pauses that `on_gap` does not allow, or more to fill than was recorded.
     CatalogError
         A product's channel is not in the recording.
     """

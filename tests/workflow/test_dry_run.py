@@ -55,6 +55,16 @@ def test_the_rules_are_clean(workflow):
     assert formatted.returncode == 0, formatted.stderr.decode()
 
 
+def test_rules_and_their_scripts_do_not_know_who_is_told(workflow, data):
+    """Snakemake itself writes the configuration of a script into a file, where it starts one."""
+    with open(workflow.folder / "Snakefile", "a") as snakefile:
+        snakefile.write('\n\nprint("settings of rules:", *config)\n')
+    told = workflow.run("--dry-run", "--config", f"data={data}", "notify={webhook: https://hooks.example.org/x}").output
+    (settings,) = re.findall("^settings of rules: (.*)$", told, re.MULTILINE)
+    assert "rplsplit" in settings.split()
+    assert "notify" not in settings.split()
+
+
 def test_every_rule_has_the_same_keys_in_the_same_order():
     order = ["input", "output", "params", "log", "benchmark", "threads", "resources", "message", "script"]
     for file in ("staging", "ripple", "sorting", "quality", "behaviour", "report", "nwb"):

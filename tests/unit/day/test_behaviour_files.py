@@ -8,7 +8,7 @@ from hippflow.errors import CatalogError
 
 DAY, SESSION = "picasso/20181105", "picasso/20181105/session01"
 UNITY = {"folder": "RawData*", "logs": "session*.txt"}
-EDFSPLIT = {"navigation": r"\d{6}\.(edf|asc)", "fixation": r"P\d+_\d+\.(edf|asc)"}
+EDFSPLIT = {"navigation": r"\d{6}\.(edf|asc)", "fixation": r"P\d+_\d+\.(edf|asc)", "other_files": "error"}
 
 
 @pytest.fixture
@@ -54,6 +54,34 @@ def test_a_folder_without_logs_is_an_error(tree):
         find_maze_logs(tree, SESSION, UNITY)
 
 
+@pytest.mark.parametrize("name", ["rawdata_T1-400/session_1.txt", "RAWDATA/session_1.txt"])
+def test_a_folder_that_is_almost_one_of_logs(tree, name):
+    """It would be passed over, and the session have no maze."""
+    tree.add(f"{SESSION}/{name}", f"{SESSION}/data/other.txt")
+    with pytest.raises(CatalogError, match=rf"{name.split('/')[0]}: expected a name as RawData\* \(unity\.folder\)"):
+        find_maze_logs(tree, SESSION, UNITY)
+
+
+@pytest.mark.parametrize("name", ["Session_2_1.txt", "session_2_1.TXT"])
+def test_a_log_that_is_almost_called_one(tree, name):
+    """It would be passed over, with the trials in it."""
+    folder = f"{SESSION}/RawData_T1-400"
+    tree.add(f"{folder}/session_1_1.txt", f"{folder}/{name}", f"{folder}/notes.txt")
+    with pytest.raises(CatalogError, match=rf"{name}: expected a name as session\*\.txt \(unity\.logs\)"):
+        find_maze_logs(tree, SESSION, UNITY)
+
+
+@pytest.mark.parametrize("name", ["181105.EDF", "20181105.edf", "181105 .edf", "181105.edf ", "p11_5.edf", "P11.asc"])
+def test_an_eye_file_that_is_almost_called_one_is_an_error_unless_allowed(tree, tmp_path, name):
+    """It would be passed over, and the day have no eye data."""
+    tree.add(f"{DAY}/{name}", f"{DAY}/notes.txt", f"{DAY}/._181105.edf")
+    with pytest.raises(CatalogError, match=rf"{name}: expected an eye recording's name as .* found '{name}'; rename"):
+        find_eye_files(tree, DAY, EDFSPLIT)
+    tree.add(f"{DAY}/181105.edf")
+    found = find_eye_files(tree, DAY, EDFSPLIT | {"other_files": "allow"})
+    assert found == {"navigation": f"{tmp_path}/{DAY}/181105.edf", "fixation": None}
+
+
 def test_eye_files_are_told_apart_by_their_names(tree, tmp_path):
     tree.add(f"{DAY}/181105.edf", f"{DAY}/P11_5.edf", f"{DAY}/notes.txt")
     assert find_eye_files(tree, DAY, EDFSPLIT) == {
@@ -77,7 +105,7 @@ def test_two_of_a_kind_are_an_error(tree):
 def test_a_file_of_both_kinds_is_an_error(tree):
     tree.add(f"{DAY}/181105.edf")
     with pytest.raises(CatalogError, match="make the two patterns disjoint"):
-        find_eye_files(tree, DAY, {"navigation": r".*\.edf", "fixation": r"\d+\.edf"})
+        find_eye_files(tree, DAY, EDFSPLIT | {"navigation": r".*\.edf", "fixation": r"\d+\.edf"})
 
 
 BOTH = ["session01", "sessioneye"]

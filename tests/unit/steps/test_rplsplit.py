@@ -212,6 +212,18 @@ def test_a_filled_line_by_hand(tmp_path):
         assert hickle.load(path)["data"].tolist() == [-8, -8, -4, 0, 4, 8, 12, 12]
 
 
+@pytest.mark.parametrize("second", [1000 + 1000 + 3001, 0xFFFF_FFFF])
+def test_more_pauses_than_recording_are_not_filled(tmp_path, second):
+    """One bit of a time stamp would be hours of straight lines, in the signal of every channel."""
+    nsx = record(tmp_path, [SAMPLES[:1000], DataBlock(2000), SAMPLES[1000:2000], DataBlock(second), SAMPLES[2000:]])
+    with pytest.raises(GapError, match=r"rec\.ns5: expected pauses that are shorter than the recording .* in 0\.100 s"):
+        split(nsx, products(tmp_path), on_gap="fill")
+    assert not (tmp_path / "results").exists()
+    longest = record(tmp_path / "longest", [SAMPLES[:1000], DataBlock(4000), SAMPLES[1000:]])
+    split(longest, products(tmp_path / "longest"), on_gap="fill")
+    assert len(signal_of(products(tmp_path / "longest")[0])) == 6000
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
 @pytest.mark.parametrize("spec", ["2.2", "3.0-ptp"])
 def test_pauses_left_out(tmp_path, dtype, spec):
