@@ -65,6 +65,39 @@ def test_rules_and_their_scripts_do_not_know_who_is_told(workflow, data):
     assert "notify" not in settings.split()
 
 
+#: At the end of a Snakefile: what every job of the run would get.
+RESOURCES = """
+
+import atexit
+
+
+@atexit.register
+def print_resources():
+    for job in workflow.dag.jobs:
+        if not job.rule.norun:
+            print("gets", job.rule.name, job.resources.mem_mb, job.resources.runtime)
+"""
+
+
+def test_every_step_gets_more_memory_and_time_with_every_attempt(workflow, tmp_path):
+    write_demo_day(tmp_path / "both", channels=[9], seconds=2)
+    write_demo_imaging(tmp_path / "both", frames=50, size=(64, 64))
+    with open(workflow.folder / "Snakefile", "a") as snakefile:
+        snakefile.write(RESOURCES)
+    given = []
+    for attempt in (1, 2, 3):
+        told = workflow.run(
+            "--dry-run", "--attempt", str(attempt), "--config", "data=both", "suite2p={fs: 2, tau: 1.8}"
+        )
+        rows = re.findall(r"^gets (\w+) (\d+) (\d+)$", told.output, re.MULTILINE)
+        given.append({rule: (int(memory), int(minutes)) for rule, memory, minutes in sorted(rows)})
+    first, second, third = given
+    assert set(first) == RULES - {"all"}
+    for rule, (memory, minutes) in first.items():
+        assert second[rule] == (2 * memory, 2 * minutes), rule
+        assert third[rule] == (3 * memory, 3 * minutes), rule
+
+
 def test_every_rule_has_the_same_keys_in_the_same_order():
     order = ["input", "output", "params", "log", "benchmark", "threads", "resources", "message", "script"]
     for file in ("staging", "ripple", "sorting", "quality", "behaviour", "report", "nwb"):
