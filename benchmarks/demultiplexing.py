@@ -17,7 +17,7 @@ from measuring import Row, command, compare, forget_file, main
 from recordings import write_session
 
 from hippflow.day.channels import raw_channels
-from hippflow.io.nsx import read_nsx_header
+from hippflow.io.nsx_header import read_nsx_header
 from hippflow.steps.rplsplit import make_rplraw
 
 LABEL = r"raw (\d+)"

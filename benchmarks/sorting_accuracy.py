@@ -33,7 +33,7 @@ from hippflow.ephys.scoring import match_units
 from hippflow.ephys.sorters import one_thread
 from hippflow.ephys.sorting import sort_spikes
 from hippflow.example import SESSION, STEM, lay_out_example
-from hippflow.io.nsx import read_nsx_header
+from hippflow.io.nsx_header import read_nsx_header
 from hippflow.steps.rplhighpass import make_rplhighpass
 from hippflow.steps.rplsplit import make_rplraw
 from hippflow.steps.sorting import make_sorting, read_day_signal, read_sorting

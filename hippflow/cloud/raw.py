@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from hippflow.cloud.ranged import RangedFile
 from hippflow.cloud.s3 import S3Object, list_objects, read_range, s3_client, split_url
 from hippflow.errors import CatalogError
-from hippflow.io.nsx import MAX_HEADER_BYTES, NsxHeader, header_bytes, parse_nsx_header
+from hippflow.io.nsx_header import MAX_HEADER_BYTES, NsxHeader, header_bytes, parse_nsx_header
 
 #: Bytes that are read of every recording: the headers of some 240 channels.
 FIRST_READ = 1 << 14

@@ -10,7 +10,7 @@ from hippflow.cost.model import Work, account_for
 from hippflow.cost.observations import base_rule
 from hippflow.cost.prices import Prices
 from hippflow.errors import HippflowError
-from hippflow.io.nsx import read_nsx_header
+from hippflow.io.nsx_header import read_nsx_header
 from hippflow.runs.planned import PlannedJob
 
 #: An estimate is an account with errors.

@@ -6,7 +6,7 @@ What it does not: read samples, or choose among a day's channels (:mod:`hippflow
 import re
 
 from hippflow.errors import CatalogError
-from hippflow.io.nsx import NsxHeader
+from hippflow.io.nsx_header import NsxHeader
 
 #: Largest numbers that folders arrayNN and channelNNN have room for.
 MAX_ARRAY, MAX_CHANNEL = 99, 999

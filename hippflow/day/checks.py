@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from hippflow.day.raw import RawTree
 from hippflow.errors import CatalogError
-from hippflow.io.nsx import NsxHeader
+from hippflow.io.nsx_header import NsxHeader
 from hippflow.names import DAY, SUBJECT
 
 #: Seconds by which a file may be newer than this machine's clock: disks and machines differ a little.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from hippflow.errors import CatalogError
-from hippflow.io.nsx import NsxHeader, read_nsx_header
+from hippflow.io.nsx_header import NsxHeader, read_nsx_header
 
 
 class RawTree(Protocol):

@@ -13,7 +13,8 @@ from hippflow.day.channels import raw_channels
 from hippflow.ephys.demultiplexing import block_rows, demultiplex
 from hippflow.errors import CatalogError, GapError
 from hippflow.io.nev import recording_start
-from hippflow.io.nsx import DataBlock, NsxChannel, NsxFile
+from hippflow.io.nsx import DataBlock, NsxFile
+from hippflow.io.nsx_header import NsxChannel
 from hippflow.io.page_cache import passing_through
 from hippflow.io.products import base_fields
 from hippflow.io.signals import write_signal

@@ -16,7 +16,7 @@ from hippflow.demo import ripple
 from hippflow.demo.day import write_demo_day
 from hippflow.ephys.mountainsort import without_twins
 from hippflow.errors import CatalogError, SignalError
-from hippflow.io.nsx import read_nsx_header
+from hippflow.io.nsx_header import read_nsx_header
 from hippflow.io.products import read_product
 from hippflow.io.signals import open_signal, write_signal
 from hippflow.steps.rplhighpass import make_rplhighpass

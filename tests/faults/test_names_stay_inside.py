@@ -21,7 +21,7 @@ from hippflow.demo import ripple
 from hippflow.demo.bucket import endpoint
 from hippflow.errors import CatalogError, ConfigError, FormatError, StorageError
 from hippflow.io.atomic import whole_file
-from hippflow.io.nsx import read_nsx_header
+from hippflow.io.nsx_header import read_nsx_header
 from hippflow.io.products import read_product, write_product
 from hippflow.io.signals import open_signal
 from hippflow.steps.placefield import read_trains

@@ -12,7 +12,7 @@ from hippflow.day.channels import raw_channels
 from hippflow.demo import ripple
 from hippflow.demo.ripple import analog_channel, raw_channel
 from hippflow.errors import CatalogError, ConfigError, FormatError
-from hippflow.io.nsx import read_nsx_header
+from hippflow.io.nsx_header import read_nsx_header
 
 CONFIG = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
 FOLDERS = {9: "array01/channel009", 34: "array02/channel034", 120: "array04/channel120"}

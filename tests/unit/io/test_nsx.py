@@ -12,7 +12,8 @@ from hippflow.demo import ripple
 from hippflow.demo.ripple import DataBlock
 from hippflow.errors import FormatError
 from hippflow.io import nsx
-from hippflow.io.nsx import NsxFile, read_nsx_header
+from hippflow.io.nsx import NsxFile
+from hippflow.io.nsx_header import read_nsx_header
 
 CHANNELS = [ripple.analog_channel(1), ripple.raw_channel(9), ripple.raw_channel(97)]
 SAMPLES = np.random.default_rng(1).integers(-32768, 32768, (3000, 3)).astype(np.int16)
