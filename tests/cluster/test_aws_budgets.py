@@ -1,25 +1,21 @@
-"""The budget with a simulated AWS, and with a real Slurm, from which jobs that wait are withdrawn.
+"""The budget with a simulated AWS: what AWS is told and asked, and the command that does it.
 
-The simulated AWS neither changes budgets nor adds subscribers; a server before it does, as AWS documents it.
+The simulated AWS neither changes budgets nor adds subscribers; the server before it (budgets_between.py) does.
 """
 
 import argparse
-import http.client
 import json
 import os
 import shutil
-import subprocess
 import sys
 import urllib.request
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from budgets_between import Budgets
 from debian import free_ports
-from local_http import LocalServer
 from s3_endpoints import use
 
 from hippflow.cloud.aws_budgets import (
@@ -34,85 +30,9 @@ from hippflow.cloud.aws_budgets import (
 from hippflow.commands.budget import add
 from hippflow.cost.budget import Figures, aws_account, spent_so_far
 from hippflow.errors import CloudError, ConfigError
-from hippflow.runs.record import last_run
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
-
-
-class Budgets(LocalServer):
-    """Forwards requests to the simulated AWS, and does what that cannot.
-
-    Attributes
-    ----------
-    asked : list of str
-        Names of the requests.
-    refuse : set of str
-        Names of those that are answered with AccessDenied.
-    subscribers : dict
-        Addresses by kind and threshold of an alert.
-    """
-
-    def __init__(self, environment):
-        self._upstream = urlsplit(environment["AWS_ENDPOINT_URL"]).netloc
-        self.asked, self.refuse, self.subscribers = [], set(), {}
-        budgets = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, answer = budgets._answer(self, body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_):
-                pass
-
-        self._serve(Handler, environment)
-
-    def _answer(self, handler, body):
-        name = handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        self.asked.append(name)
-        if name in self.refuse:
-            return 400, json.dumps({"__type": "AccessDeniedException", "Message": "as asked"}).encode()
-        form = json.loads(body) if name else {}
-        if name == "CreateSubscriber":
-            there = self.subscribers[self._key(form["Notification"])]
-            if form["Subscriber"]["Address"] in there:
-                return 400, b'{"__type": "DuplicateRecordException", "Message": "it is there"}'
-            there.append(form["Subscriber"]["Address"])
-            return 200, b"{}"
-        if name == "UpdateBudget":
-            where = {"AccountId": form["AccountId"], "BudgetName": form["NewBudget"]["BudgetName"]}
-            status, found = self._forward(handler, "DescribeNotificationsForBudget", where)
-            assert status == 200
-            alerts = [{"Notification": one, "Subscribers": []} for one in json.loads(found)["Notifications"]]
-            assert self._forward(handler, "DeleteBudget", where)[0] == 200
-            new = {"AccountId": form["AccountId"], "Budget": form["NewBudget"], "NotificationsWithSubscribers": alerts}
-            return self._forward(handler, "CreateBudget", new)
-        for alert in form.get("NotificationsWithSubscribers", []) + ([form] if name == "CreateNotification" else []):
-            self.subscribers[self._key(alert["Notification"])] = [one["Address"] for one in alert["Subscribers"]]
-        return self._forward(handler, name, body)
-
-    @staticmethod
-    def _key(alert):
-        return alert["NotificationType"], alert["Threshold"]
-
-    def _forward(self, handler, name, form):
-        body = form if isinstance(form, bytes) else json.dumps(form).encode()
-        headers = {key: value for key, value in handler.headers.items() if key != "Content-Length"}
-        if name:
-            headers["X-Amz-Target"] = handler.headers["X-Amz-Target"].rpartition(".")[0] + f".{name}"
-        upstream = http.client.HTTPConnection(self._upstream, timeout=60)
-        upstream.request("POST", handler.path, body, headers)
-        response = upstream.getresponse()
-        answer = response.read()
-        upstream.close()
-        return response.status, answer
 
 
 @pytest.fixture
@@ -324,89 +244,3 @@ def test_the_command_shows_limit_spent_left_and_what_is_to_come(place, aws, caps
         "limit     12.51 USD a month; a run that exceeds it: refuse\nspent     12.50 USD: AWS Cost Explorer\n"
     )
     assert "\nto come   not known: expected a dry run that says what" in said
-
-
-# On Slurm
-
-SNAKEFILE = """
-from snakemake_logger_plugin_hippflow import describe_run, guard_budget
-from hippflow.cost.budget import Figures, Planned
-
-config = {"results": "out", "real": "no"} | config
-config["budget"] = {"period": "total", "on_exceed": "refuse"} | config["budget"]
-describe_run(config, workflow)
-
-def bill(run):
-    return float(len(run.in_state("finished")))
-
-FIGURES = Figures(lambda jobs: Planned(0.0), bill, lambda since: 0.0)
-
-onstart:
-    guard_budget(config, workflow, ".snakemake/hippflow", None if config["real"] == "yes" else FIGURES)
-
-rule all:
-    input: expand("out/{number}", number=range(7))
-
-rule one:
-    output: "out/{number}"
-    threads: 2  # a node's
-    resources: mem_mb=300, runtime=1
-    params: seconds=lambda wildcards: 0 if wildcards.number == "0" else 3
-    shell: "sleep {params.seconds}; touch {output}"
-"""
-
-
-def run_on_slurm(folder, slurm, *settings):
-    (folder / "Snakefile").write_text(SNAKEFILE)
-    command = [sys.executable, "-m", "snakemake", "--keep-going", "--scheduler", "greedy", "--logger", "hippflow"]
-    options = [
-        "--executor",
-        "hippflow-slurm",
-        "--jobs",
-        "20",
-        "--cores",
-        "2",
-        "--seconds-between-status-checks",
-        "1",
-        "--retries",
-        "2",
-    ]
-    done = subprocess.run(
-        [*command, *options, "--latency-wait", "5", "--config", *settings],
-        cwd=folder,
-        env=os.environ | slurm.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 1, done.stderr
-    return done.stderr
-
-
-def test_jobs_that_wait_in_slurm_are_withdrawn_when_the_budget_is_reached(slurm, tmp_path):
-    said = run_on_slurm(tmp_path, slurm, "budget={usd: 1}")
-    run = last_run(tmp_path / ".snakemake/hippflow")
-    assert run.state == "interrupted"
-    assert run.reason.startswith("the budget of 1.00 USD is reached: 0.00 were spent before, and ")
-    assert "hippflow: interrupted (the budget of 1.00 USD is reached" in said
-    states = [job["state"] for job in slurm.jobs()]
-    made = [path for path in (tmp_path / "out").iterdir() if path.name.isdigit()]
-    assert states.count("COMPLETED") == run.made == len(made)
-    assert 1 <= run.made < 7
-    assert set(states) == {"COMPLETED", "CANCELLED"}  # none was killed at work, none was submitted again
-    assert len(states) == 7
-    assert run.failed == []
-    assert len(run.in_state("stopped")) == 7 - run.made
-    assert all(row["elapsed"] == 0 for row in slurm.finished() if row["JobState"] == "CANCELLED")
-
-
-def test_a_run_on_slurm_over_the_budget_by_the_real_prices_submits_nothing(slurm, tmp_path):
-    said = run_on_slurm(tmp_path, slurm, "budget={usd: 0.001}", "real=yes")
-    assert (
-        "budget.usd: expected at most 0.00 USD in all, found 0.00 spent (the ledger of this workflow's runs) and an"
-        in said
-    )
-    assert "No job was started." in said
-    assert slurm.jobs() == []
-    assert last_run(tmp_path / ".snakemake/hippflow").jobs == {}
-    assert list((tmp_path / ".snakemake/locks").glob("*")) == []
