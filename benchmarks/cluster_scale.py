@@ -177,7 +177,8 @@ def real_run(folder: Path, n_channels: int, seconds: float, nodes: int, cpus: in
     demo = [sys.executable, "-m", "hippflow", "demo", str(workflow / "data"), *options]
     subprocess.run(demo, check=True, stdout=subprocess.DEVNULL)
     jobs = planned(workflow, cpus)
-    with LocalSlurm(folder / "slurm", nodes=nodes, cpus=cpus, memory=12000) as slurm:
+    # of several nodes the last one is kept for jobs that ask for it
+    with LocalSlurm(folder / "slurm", nodes=nodes + (nodes > 1), cpus=cpus, memory=12000) as slurm:
         start = time.perf_counter()
         for _ in range(5):
             slurm.submit("#!/bin/sh\ntrue\n", "--output=/dev/null")
