@@ -1,7 +1,7 @@
 """Drills on runs whose raw files are in a bucket: what passes is borne, what stays is named, the bytes are the same.
 
-The endpoint is moto behind a proxy that misbehaves. tests/cluster/test_download.py drills the transfer alone, on a
-real S3 as well.
+The endpoint is moto behind a proxy that misbehaves. tests/cluster/test_download_faults.py drills the transfer alone, on
+a real S3 as well.
 """
 
 import os
