@@ -122,6 +122,11 @@ def get_nev(wildcards):
     return SESSIONS[wildcards.session].nev
 
 
+def get_recording_start(wildcards):
+    """When the session's continuous recording began by its headers, None where they do not say it."""
+    return SESSIONS[wildcards.session].started
+
+
 def get_recording(wildcards):
     """The session's continuous recording, and the nev if it takes that to know when its clock started."""
     session = SESSIONS[wildcards.session]

@@ -8,6 +8,7 @@ rule rplparallel:
         markers=results("{session}", RPLPARALLEL),
     params:
         **config["rplparallel"],
+        recording_started=get_recording_start,
     log:
         log_file("rplparallel", "{session}"),
     benchmark:

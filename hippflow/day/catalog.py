@@ -52,6 +52,8 @@ class Session:
         Logs of the maze, in order.
     eye : str or None
         The day's eye recording that has this session: that of navigation, or that of fixation.
+    started : str or None
+        When the continuous recording began by its headers, in ISO 8601, where they say it.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Session:
     modified: float = 0.0
     maze_logs: tuple[str, ...] = ()
     eye: str | None = None
+    started: str | None = None
 
     @property
     def name(self) -> str:
@@ -182,6 +185,7 @@ def _read_session(tree: RawTree, path: str, config: dict[str, Any], eyes: dict[s
         clock=events if header.spec == "3.0" else None,
         channels={number: folder for number, (_, folder) in channels.items()},
         modified=tree.modified(nsx),
+        started=header.started.isoformat() if header.started else None,
         **behaviour,
     )
 

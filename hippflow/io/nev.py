@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hippflow.errors import FormatError
+from hippflow.io.system_time import parse_system_time, time_or_none
 
 _BASIC = struct.Struct("<8sBBHIIII16s32s256sI")
 _EPOCH_NANOSECONDS = 10**17
@@ -39,6 +40,8 @@ class NevHeader:
         Ticks a second of the time stamps.
     sampling_rate : int
         Samples a second of the spike waveforms, the recording's base rate.
+    started : datetime or None
+        When the recording began; None where the header does not say it.
     """
 
     path: str
@@ -47,6 +50,7 @@ class NevHeader:
     packet_bytes: int
     tick_rate: int
     sampling_rate: int
+    started: datetime | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def parse_nev_header(data: bytes, path: str) -> NevHeader:
         )
     if len(data) < _BASIC.size:
         raise FormatError(f"{path}: {len(data)} bytes, too short for a header of {_BASIC.size}; copy the file again")
-    _, major, minor, _, n_bytes, packet_bytes, tick_rate, sampling_rate, *_ = _BASIC.unpack(data[: _BASIC.size])
+    _, major, minor, _, n_bytes, packet_bytes, tick_rate, sampling_rate, origin, *_ = _BASIC.unpack(data[: _BASIC.size])
     spec = f"{major}.{minor}"
     if spec not in ("2.1", "2.2", "2.3", "3.0"):
         raise FormatError(f"{path}: NEV spec {spec} found; specs 2.1, 2.2, 2.3 and 3.0 are read")
@@ -98,7 +102,7 @@ def parse_nev_header(data: bytes, path: str) -> NevHeader:
             f"{path}: header of {n_bytes} bytes, packets of {packet_bytes} bytes, {tick_rate} ticks/s and "
             f"{sampling_rate} samples/s cannot be right; the file is damaged"
         )
-    return NevHeader(path, spec, n_bytes, packet_bytes, tick_rate, sampling_rate)
+    return NevHeader(path, spec, n_bytes, packet_bytes, tick_rate, sampling_rate, time_or_none(origin))
 
 
 def read_nev_header(path: str | Path) -> NevHeader:
@@ -171,14 +175,11 @@ def read_start_time(path: str | Path) -> datetime | None:
         return datetime.fromtimestamp(ticks // 10**9, UTC) + timedelta(microseconds=ticks % 10**9 // 1000)
     with open(path, "rb") as file:
         origin = _BASIC.unpack(file.read(_BASIC.size))[8]
-    year, month, _, day, hour, minute, second, ms = found = struct.unpack("<8H", origin)  # Windows' SYSTEMTIME
-    if not any(found):
-        return None
     try:
-        return datetime(year, month, day, hour, minute, second, 1000 * ms, UTC)
+        return parse_system_time(origin)
     except ValueError as error:
         raise FormatError(
-            f"{path}: expected the time of the recording's start in the header, found {found} ({error}); "
+            f"{path}: expected the time of the recording's start in the header, {error}; "
             "repair the header, or do without it (nwb.clock: consecutive)"
         ) from error
 

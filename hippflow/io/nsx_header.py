@@ -9,9 +9,11 @@ nor Ripple's float32 ``.nf*`` files.
 
 import struct
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from hippflow.errors import FormatError
+from hippflow.io.system_time import time_or_none
 
 #: Longest headers that are read, those of some 15 000 channels.
 MAX_HEADER_BYTES = 1 << 20
@@ -71,6 +73,8 @@ class NsxHeader:
         Length of the headers, where the first data block begins.
     channels : tuple of NsxChannel
         In the order in which their samples are interleaved.
+    started : datetime or None
+        When the recording began; None where the headers do not say it.
     """
 
     path: str
@@ -79,6 +83,7 @@ class NsxHeader:
     tick_rate: int
     n_bytes: int
     channels: tuple[NsxChannel, ...]
+    started: datetime | None
 
 
 def _text(raw: bytes) -> str:
@@ -129,7 +134,7 @@ def parse_nsx_header(data: bytes, path: str) -> NsxHeader:
         )
     if len(data) < _BASIC.size:
         raise FormatError(f"{path}: {len(data)} bytes, too short for a header of {_BASIC.size}; copy the file again")
-    _, major, minor, n_bytes, _, _, period, tick_rate, _, n_channels = _BASIC.unpack(data[: _BASIC.size])
+    _, major, minor, n_bytes, _, _, period, tick_rate, origin, n_channels = _BASIC.unpack(data[: _BASIC.size])
     spec = f"{major}.{minor}"
     if spec not in ("2.2", "2.3", "3.0"):
         raise FormatError(f"{path}: NSx spec {spec} found; specs 2.2, 2.3 and 3.0 are read")
@@ -147,7 +152,7 @@ def parse_nsx_header(data: bytes, path: str) -> NsxHeader:
         for index, start in enumerate(range(_BASIC.size, n_bytes, _CHANNEL.size))
     )
     # The period counts samples of the 30 kHz base clock, whatever the time stamps' resolution.
-    return NsxHeader(path, spec, 30000 / period, tick_rate, n_bytes, channels)
+    return NsxHeader(path, spec, 30000 / period, tick_rate, n_bytes, channels, time_or_none(origin))
 
 
 def header_bytes(data: bytes) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ import pytest
 from hippflow.day.channels import raw_channels
 from hippflow.demo import ripple
 from hippflow.demo.day import write_demo_day
+from hippflow.demo.ripple_nsx import system_time
 from hippflow.ephys.mountainsort import without_twins
 from hippflow.errors import CatalogError, SignalError
+from hippflow.io.nev import read_nev_header
 from hippflow.io.nsx_header import read_nsx_header
 from hippflow.io.products import read_product
 from hippflow.io.signals import open_signal, write_signal
@@ -124,6 +127,13 @@ def spoil_line(path, column, value, separator=None):
     path.write_text("\n".join(lines))
 
 
+def spoil_start(path):
+    """Make the events those of a recording a day later."""
+    data = bytearray(path.read_bytes())
+    data[28:44] = system_time(read_nev_header(path).started + timedelta(days=1))
+    path.write_bytes(data)
+
+
 #: Days by their last figure, files of them, how each is spoilt, and the error of the job that reads it.
 SPOILT = [
     (2, "*_Block1.nev", lambda path: path.write_bytes(b""), "rplparallel", "expected a NEV file"),
@@ -134,21 +144,23 @@ SPOILT = [
     (5, "session_*.txt", lambda path: spoil_line(path, 2, "nan"), "unity", "expected finite numbers"),
     (6, "18*.asc", lambda path: spoil_line(path, 1, "inf", "\t"), "edfsplit", "finite numbers"),
     (6, "session_*.txt", lambda path: spoil_line(path, 2, "1e999"), "unity", "expected finite numbers"),
+    (7, "*_Block1.nev", spoil_start, "rplparallel", "expected the events of the recording beside it, that began at"),
 ]
 
 
 def write_samples(path, number):
     """A recording of channel 9 alone, with so many samples."""
+    start = read_nsx_header(path).started
     path.unlink()
-    ripple.write_nsx(path, [ripple.raw_channel(9)], [np.zeros((number, 1), np.int16)] if number else [])
+    ripple.write_nsx(path, [ripple.raw_channel(9)], [np.zeros((number, 1), np.int16)] if number else [], start=start)
 
 
 @pytest.fixture(scope="module")
 def spoilt_days(new_workflow):
-    """Six days of one channel, of which the first is whole, processed in one run."""
+    """Seven days of one channel, of which the first is whole, processed in one run."""
     workflow = new_workflow()
     workflow.spoilt = {}
-    for number in range(1, 7):
+    for number in range(1, 8):
         write_demo_day(workflow.folder / "data", channels=[9], seconds=8, seed=5, day=f"2018110{number}")
     for number, pattern, spoil, rule, _ in SPOILT:
         (path,) = (workflow.folder / f"data/picasso/2018110{number}").rglob(pattern)
@@ -177,6 +189,7 @@ def test_spoilt_files_are_told_without_a_traceback_and_no_step_leaves_an_empty_p
     assert list(results.rglob("*.part")) == []
     for missing in (
         "20181102/session01/rplparallel_d41d.hkl",
+        "20181107/session01/rplparallel_d41d.hkl",
         "20181103/session01/array01/channel009/rpllfp_6eca.hkl",
         "20181103/mountains/channel009/firings.hkl",
         "20181104/session01/array01/channel009/rplraw_d41d.hkl",
@@ -190,7 +203,7 @@ def test_what_does_not_need_the_spoilt_file_is_made(spoilt_days):
     results = spoilt_days.folder / "results/picasso"
     assert (results / "20181101/report.html").exists()
     whole = {path.name for path in (results / "20181101/mountains/channel009").iterdir()}
-    for number in (2, 5, 6):  # behaviour and markers are not what units are made of
+    for number in (2, 5, 6, 7):  # behaviour and markers are not what units are made of
         made = results / f"2018110{number}/mountains/channel009"
         assert {path.name for path in made.iterdir()} == whole
     assert (results / "20181103/sessioneye/array01/channel009/rplhighpass_b59f.hkl").exists()

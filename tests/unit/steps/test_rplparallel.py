@@ -1,6 +1,7 @@
 """The trials of a session as PyHipp's RPLParallel has them."""
 
 import logging
+from datetime import UTC, datetime, timedelta
 
 import hickle
 import numpy as np
@@ -41,6 +42,33 @@ def test_fields_types_and_shapes_are_those_of_pyhipp(tmp_path, spec):
     assert (fields["numSets"], fields["markerFormat"], fields["highByte"]) == (1, "84", 0)
     assert (fields["unfinishedTrial"], fields["setidx"]) == ([], [])
     assert fields["dirs"] == ["picasso/20181105/session01"]
+
+
+@pytest.mark.parametrize("minutes", [-24 * 60, -11, 11, 90])
+def test_events_of_another_recording_are_an_error_unless_allowed(tmp_path, minutes):
+    """Its trials would be cut from the wrong hours of the signals, without a word where there is no behaviour."""
+    nev, product = tmp_path / "rec.nev", tmp_path / "picasso/20181105/session01/rplparallel_d41d.hkl"
+    started = datetime(2018, 11, 5, 10, 0, tzinfo=UTC)
+    ripple.write_nev(nev, ripple.marker_events(TICKS, CODES), start=started + timedelta(minutes=minutes))
+    settings = {"unfinished_trial": "error", "no_markers": "error", "recording_started": started.isoformat()}
+    words = rf"rec\.nev: expected the events of .* 2018-11-05T10:00:00\+00:00 .*, {abs(minutes)} min "
+    with pytest.raises(MarkerError, match=words + ("later" if minutes > 0 else "earlier")):
+        make_rplparallel(nev, product, **settings)
+    assert not product.exists()
+    make_rplparallel(nev, product, other_recording="allow", **settings)
+    assert len(hickle.load(product)["markers"]) == 2
+
+
+@pytest.mark.parametrize("origin", [bytes(16), b"\xff" * 16])
+def test_events_whose_header_has_no_time_belong_to_any_recording(tmp_path, origin):
+    nev, product = tmp_path / "rec.nev", tmp_path / "picasso/20181105/session01/rplparallel_d41d.hkl"
+    ripple.write_nev(nev, ripple.marker_events(TICKS, CODES))
+    whole = nev.read_bytes()
+    nev.write_bytes(whole[:28] + origin + whole[44:])
+    make_rplparallel(
+        nev, product, unfinished_trial="error", no_markers="error", recording_started="2018-11-05T10:00:00+00:00"
+    )
+    assert len(hickle.load(product)["markers"]) == 2
 
 
 def test_indices_are_exact_for_every_tick(tmp_path):
