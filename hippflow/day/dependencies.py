@@ -45,7 +45,7 @@ class Dependencies:
         config, dtype = self._config, self._config["products"]["dtype"]
         if product.kind in ("rplsplit", "rpllfp", "rplhighpass"):
             return [*config[product.kind].values(), dtype]
-        if product.kind in ("rplparallel", "sorting", "units", "aligned", "umaze", "kmeans", "projections"):
+        if product.kind in ("sorting", "units", "aligned", "umaze", "kmeans", "projections"):
             return list(config[product.kind].values())
         if product.kind == "signal_quality":
             return list(config["quality"].values())
@@ -62,6 +62,9 @@ class Dependencies:
 
     def _rplparallel_inputs(self, product: Product) -> list[str]:
         return [self._session(product).nev]
+
+    def _rplparallel_settings(self, product: Product) -> list[Any]:
+        return [*self._config["rplparallel"].values(), self._session(product).started]
 
     def _rplsplit_inputs(self, product: Product) -> list[str]:
         session = self._session(product)

@@ -124,7 +124,8 @@ class _Judge:
 
     def _settings_of(self, product: Product) -> list[str]:
         # settings are the same for all products of a rule but for these
-        key = product.kind if product.kind not in ("freqspectrum", "edfsplit", "report", "nwb") else product.path
+        own = ("rplparallel", "freqspectrum", "edfsplit", "report", "nwb")
+        key = product.path if product.kind in own else product.kind
         if key not in self._settings:
             self._settings[key] = sorted(map(repr, self._dependencies.settings(product)))
         return self._settings[key]

@@ -97,11 +97,12 @@ def require(packages: dict[str, str]) -> dict[str, str]:
 def free_ports(n: int) -> list[int]:
     """Choose ports that nobody listens on.
 
-    They are below the range from which the kernel gives ports to clients, and random, so that servers started at the
-    same time do not meet.
+    They are below the range from which the kernel gives ports to clients, random, and others in every process of a
+    test session, so that servers started at the same time do not meet.
     """
     ports: list[int] = []
-    for port in random.SystemRandom().sample(range(10000, 32768), 2000):
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+    for port in random.SystemRandom().sample(range(10000 + process, 32768, 16), 1000):
         with socket.socket() as probe:
             try:
                 probe.bind(("", port))
