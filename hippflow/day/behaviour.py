@@ -85,16 +85,20 @@ def find_eye_files(tree: RawTree, day: str, edfsplit: dict[str, Any]) -> dict[st
     CatalogError
         Two files of a kind, a file of both kinds, or of none where that is an error.
     """
-    for name in tree.files(day) if edfsplit["other_files"] == "error" else ():
-        if _EYE.search(name) and not any(re.fullmatch(edfsplit[kind], name) for kind in ("navigation", "fixation")):
-            raise CatalogError(
-                f"{tree.name(f'{day}/{name}')}: expected an eye recording's name as {edfsplit['navigation']} "
-                f"(edfsplit.navigation) or {edfsplit['fixation']} (edfsplit.fixation), found {name!r}; rename it, "
-                "move it away, correct the pattern, or set edfsplit.other_files to allow"
-            )
+    there = sorted(tree.files(day))
+    matching = {
+        kind: [name for name in there if re.fullmatch(edfsplit[kind], name)] for kind in ("navigation", "fixation")
+    }
+    others = set(filter(_EYE.search, there)).difference(*matching.values())
+    if others and edfsplit["other_files"] == "error":
+        name = min(others)
+        raise CatalogError(
+            f"{tree.name(f'{day}/{name}')}: expected an eye recording's name as {edfsplit['navigation']} "
+            f"(edfsplit.navigation) or {edfsplit['fixation']} (edfsplit.fixation), found {name!r}; rename it, "
+            "move it away, correct the pattern, or set edfsplit.other_files to allow"
+        )
     found: dict[str, str | None] = {}
-    for kind in ("navigation", "fixation"):
-        names = sorted(name for name in tree.files(day) if re.fullmatch(edfsplit[kind], name))
+    for kind, names in matching.items():
         if len(names) > 1:
             raise CatalogError(
                 f"{tree.name(day)}: expected one eye recording of {kind} ({edfsplit[kind]}, edfsplit.{kind}), "

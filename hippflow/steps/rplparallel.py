@@ -13,7 +13,6 @@ from hippflow.io.products import base_fields, write_product
 
 log = logging.getLogger(__name__)
 
-
 #: Seconds by which the files of one recording may say that they began apart: a recorder opens them together.
 TOGETHER = 600.0
 
